@@ -17,11 +17,18 @@ _HEAD = """\
 
 `pip install 'qdrant-rerank[cli,edge]'` brings the command `qdrant-rerank`; with `[fastembed]` it runs embedding models.
 
-It reads three variables of the environment: `QDRANT_URL`, a server for commands that get none of `--edge`, `--path` and
-`--url`; `QDRANT_API_KEY`, which goes to that server; and `CO_API_KEY`, which goes to Cohere where a model of theirs is named.
-No key is ever shown. Results go to standard output; messages,
-warnings and progress to standard error. Exit codes: 0 for success, 2 for an error that you can mend, 3 where something was
-measured and is not as good as it should be, 1 for any other error.
+It reads these variables of the environment:
+
+- `QDRANT_URL`: a server, for commands that get none of `--edge`, `--path` and `--url`.
+- `QDRANT_API_KEY`: the key of that server.
+- `CO_API_KEY` or `COHERE_API_KEY`: the key of Cohere, for their models.
+- `CO_API_URL`: the address of your own deployment of Cohere.
+- `QDRANT_RERANK_MCP_TOKEN`: the token that clients of `mcp --http` must send.
+
+No key is ever shown. Results go to standard output; messages, warnings and progress to standard error.
+
+Exit codes: 0 for success, 2 for an error that you can mend, 3 where something was measured and is not as good as it should be,
+1 for any other error.
 """
 
 
@@ -58,7 +65,11 @@ def _names(parameter: Any) -> str:
 def _says(parameter: Any) -> str:
     text = _cell(parameter.help or "")
     default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
-    return text if default in (None, False) or callable(default) or parameter.required else f"{text} Default: {default}."
+    return (
+        text
+        if default in (None, False) or callable(default) or parameter.required
+        else f"{text} Default: {str(default).removesuffix('.')}."
+    )
 
 
 def _cell(text: str) -> str:

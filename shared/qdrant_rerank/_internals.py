@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from .expressions.view import Index, View, array_reader, group_keys, nanoseconds, nanoseconds_of, path_problem, quote
     from .expressions.view import reader, uuid_of
     from .expressions.wire import CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits
-    from .feedback.coefficients import HASH_DIGITS, MOST_HASHES, Mode, Verdict, count_known, hashes_of, same
+    from .feedback.coefficients import HASH_DIGITS, MOST_HASHES, Mode, Verdict, count_known, hashes_of, normalise_text
     from .feedback.rounds import fold, native_query, pairs_of, read_vector, similarities, unit, weights_of
     from .feedback.strategy import RECALL_READS, SEEDS
     from .formula_limits import Extent, MAX_BYTES, MAX_CONDITIONS, extent, extent_problems, extent_warnings
@@ -90,8 +90,8 @@ if TYPE_CHECKING:
     from .threads import use_workers
     from .trained import FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, kind_of
     from .trained import leaves, psi, shift
-    from .values import Bar, as_table, brief, call, check_counts, clip_text, few, in_batches, is_finite, is_number, is_whole
-    from .values import literal
+    from .values import Bar, as_table, brief, call, check_counts, clip_text, in_batches, is_finite, is_number, is_whole
+    from .values import list_few, literal
 else:
     __getattr__ = load_lazily(
         __package__,
@@ -132,7 +132,7 @@ else:
             "expressions.view": "Index, View, array_reader, group_keys, nanoseconds, nanoseconds_of, path_problem, "
             "quote, reader, uuid_of",
             "expressions.wire": "CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits",
-            "feedback.coefficients": "HASH_DIGITS, MOST_HASHES, Mode, Verdict, count_known, hashes_of, same",
+            "feedback.coefficients": "HASH_DIGITS, MOST_HASHES, Mode, Verdict, count_known, hashes_of, normalise_text",
             "feedback.rounds": "fold, native_query, pairs_of, read_vector, similarities, unit, weights_of",
             "feedback.strategy": "RECALL_READS, SEEDS",
             "formula_limits": "Extent, MAX_BYTES, MAX_CONDITIONS, extent, extent_problems, extent_warnings",
@@ -168,7 +168,7 @@ else:
             "Step, Vectors, arun, run, together, watch",
             "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, "
             "inherits, use_workers",
-            "values": "Bar, as_table, brief, call, check_counts, clip_text, few, in_batches, is_finite, is_number, "
-            "is_whole, literal",
+            "values": "Bar, as_table, brief, call, check_counts, clip_text, in_batches, is_finite, is_number, "
+            "is_whole, list_few, literal",
         },
     )

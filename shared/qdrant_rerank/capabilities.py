@@ -107,9 +107,9 @@ class Capabilities:
         major, minor, patch = (int(number or 0) for number in numbers.groups())
         return cls((major, minor, patch), engine)
 
-    def supports(self, feature: AbilityName) -> bool:
-        """Whether this Qdrant has `feature`."""
-        return self.version >= ABILITIES[feature].since
+    def supports(self, ability: AbilityName) -> bool:
+        """Whether this Qdrant has `ability`."""
+        return self.version >= ABILITIES[ability].since
 
     @property
     def f32_constants(self) -> bool:

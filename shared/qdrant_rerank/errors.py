@@ -5,7 +5,7 @@
     QdrantRerankError
     ├── StrategyError (ValueError)    a strategy or expression that is wrong in itself: limit < 1, weights ≠ candidates
     ├── PlanError (ValueError)        doesn't fit this collection or server; `.problems` lists every reason
-    ├── QueryError (ValueError)       this one query is unusable: empty text, wrong dimension, a missing feature
+    ├── QueryError (ValueError)       this one query is unusable: empty text, wrong dimension, a missing value
     ├── ClientError (RuntimeError)    the client can't do what was called, e.g. a sync call with only an async client
     ├── PayloadError (ValueError)     the payload holds no text where the mapping looks for it
     ├── ScoringError                  a model returned the wrong number of scores, or NaN

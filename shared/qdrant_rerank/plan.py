@@ -23,7 +23,7 @@ from .formula_limits import filter_problems
 from .payload import AnyMapping, PayloadLike, as_mapping
 from .payload_mistakes import read_in_results, tell_mistakes
 from .query import Inputs, Query, SearchOptions, Target, both, check_query, embed_query, restrict
-from .request_parts import bad_paths, features_of, filter_limits, params_limits, request_limits, strict_limits
+from .request_parts import abilities_of, bad_paths, filter_limits, params_limits, request_limits, strict_limits
 from .schema import Schema
 from .steps import Flow, Points, Request, Search
 from .strategies import Cost, Stage, Strategy
@@ -89,14 +89,14 @@ class Plan:
         options: what a call asks for.
         target: the collection's schema and the server's capabilities.
         strategy_warnings: what will work, but not as it seems, whatever the options.
-        sent_features: what its requests have in them that a server must understand.
+        sent_abilities: what its requests have in them that a server must understand.
     """
 
     strategy: Strategy
     options: SearchOptions
     target: Target
     strategy_warnings: tuple[Lint, ...] = ()
-    sent_features: frozenset[AbilityName] = frozenset()
+    sent_abilities: frozenset[AbilityName] = frozenset()
 
     def within(self, options: SearchOptions) -> Plan:
         """This plan for another call's options; only they are checked anew.
@@ -117,7 +117,7 @@ class Plan:
         """
         bare = replace(self, options=replace(self.options, filter=None, search_params=None, group_by=None))
         requests = list(bare._requests())
-        made = replace(self, sent_features=frozenset(features_of(requests)))
+        made = replace(self, sent_abilities=frozenset(abilities_of(requests)))
         if problems := [*bad_paths(requests), *request_limits(requests), *made._options_problems(), *made._unsupported()]:
             raise PlanError(dict.fromkeys(problems))
         return made
@@ -165,9 +165,9 @@ class Plan:
 
     def _unsupported(self) -> Iterator[str]:
         for name in self._abilities():
-            feature = ABILITIES[name]
-            if not self.target.capabilities.supports(name) and not feature.silent:
-                yield f"{feature.says} need Qdrant {_dotted(feature.since)}; this is {self.target.capabilities}"
+            ability = ABILITIES[name]
+            if not self.target.capabilities.supports(name) and not ability.silent:
+                yield f"{ability.says} need Qdrant {_dotted(ability.since)}; this is {self.target.capabilities}"
 
     @property
     def warnings(self) -> tuple[Lint, ...]:
@@ -285,16 +285,16 @@ class Plan:
     def _abilities(self) -> list[AbilityName]:
         abilities: set[AbilityName] = {
             *self.strategy.abilities(),
-            *self.sent_features,
+            *self.sent_abilities,
             *self.strategy.options_abilities(self.options),
-            *features_of([self.options.filter, self.options.search_params]),
+            *abilities_of([self.options.filter, self.options.search_params]),
         }
         return sorted(abilities, key=lambda name: ABILITIES[name].since)
 
     def _refusals(self) -> Iterator[Refusal]:
         for name in reversed(self._abilities()):
-            feature = ABILITIES[name]
-            yield Refusal(_dotted(feature.since), feature.says, feature.silent)
+            ability = ABILITIES[name]
+            yield Refusal(_dotted(ability.since), ability.says, ability.silent)
 
     def _options_warnings(self) -> Iterator[Lint]:
         yield from self.strategy.shard_warnings(self._searched)

@@ -16,7 +16,7 @@ from .errors import QueryError, did_you_mean
 from .expressions.nodes import in_utc
 from .expressions.view import Index, View
 from .payload import PRESETS, AnyMapping
-from .request_parts import features_of
+from .request_parts import abilities_of
 from .schema import Schema, VectorInfo
 from .steps import Embed, Flow, QueryVector, Request, Shared, Vectors
 from .values import LARGEST, MOST_GROUPED, brief, is_finite, is_whole
@@ -337,9 +337,9 @@ def embed_query(query: Query, needs: frozenset[str], target: Target) -> Flow[Inp
 
 def _check_inference(vector: QueryVector, target: Target) -> None:
     """Refuse what the server is to embed and doesn't know, which gRPC would drop."""
-    for feature in features_of([vector]):
-        if not target.capabilities.supports(feature):
-            said = ABILITIES[feature]
+    for ability in abilities_of([vector]):
+        if not target.capabilities.supports(ability):
+            said = ABILITIES[ability]
             since = ".".join(map(str, said.since[:2]))
             raise QueryError(f"{said.says} need Qdrant {since}; this is {target.capabilities}: embed the query here")
 

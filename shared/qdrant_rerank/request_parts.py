@@ -133,15 +133,15 @@ def models_within(value: Any) -> Iterator[BaseModel]:
         waiting.extend(item for item in one.__dict__.values() if isinstance(item, BaseModel | list))
 
 
-def features_of(value: Any) -> Iterator[AbilityName]:
+def abilities_of(value: Any) -> Iterator[AbilityName]:
     """What a server must know to understand a request, a filter or search parameters."""
     for one in models_within(value):
         kind = type(one).__name__
         if kind in _OF_TYPE:
             yield _OF_TYPE[kind]
-        for (owner, attribute), feature in _OF_VALUE.items():
+        for (owner, attribute), ability in _OF_VALUE.items():
             if owner == kind and getattr(one, attribute, None) is not None:
-                yield feature
+                yield ability
 
 
 def bad_paths(value: Any) -> Iterator[str]:

@@ -142,7 +142,7 @@ class Strategy(ABC):
 
     def abilities(self) -> frozenset[AbilityName]:
         """What the server must be able to do."""
-        return frozenset(feature for stage in self.stages() for feature in stage.own_abilities())
+        return frozenset(ability for stage in self.stages() for ability in stage.own_abilities())
 
     def options_abilities(self, options: SearchOptions) -> Iterator[AbilityName]:
         """What the server must be able to do for what a call asks for, beyond `abilities`."""

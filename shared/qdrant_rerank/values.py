@@ -113,7 +113,7 @@ def clip_text(text: str, longest: int = _LONGEST) -> str:
     return f"{text[:half]} … {text[-half:]} ({len(text):,} characters)"
 
 
-def few(values: Sequence[object]) -> str:
+def list_few(values: Sequence[object]) -> str:
     """The first three values, and whether there are more."""
     return ", ".join(map(repr, values[:3])) + (", …" if len(values) > 3 else "")
 

@@ -121,7 +121,7 @@ def cohere(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubCohere]:
 
 def test_feedback_that_helps_is_recommended_written_and_can_be_searched_with(world: World, tmp_path: Path) -> None:
     out = tmp_path / "feedback.json"
-    ran = world.calibrate("--out", out)
+    ran = world.calibrate("--output", out)
     assert ran.code == 0, ran
     assert ran.out.startswith("Use relevance feedback: ")
     assert "There is signal." in ran.out
@@ -163,7 +163,7 @@ def test_an_unsteered_search_explains_why(world: World, tmp_path: Path) -> None:
 def test_recall_fits_the_budget_that_is_said(world: World, tmp_path: Path) -> None:
     out = tmp_path / "feedback.json"
     options = ("--mode", "recall", "--reads", 15, "--seeds", 4, "--candidates", 30, "--anyway")
-    ran = world.calibrate(*options, "--qrels", world.folder / "qrels.txt", "--out", out)
+    ran = world.calibrate(*options, "--qrels", world.folder / "qrels.txt", "--output", out)
     assert ran.code in (0, 3), ran
     assert "30 queries (30 with judgments)" in ran.err
     assert measured(ran.out) == ["agreement", "unseen", "nDCG@10", "R@10", "R@15"]
@@ -190,7 +190,7 @@ def interval(found: dict[str, float]) -> list[str]:
 
 def test_judgments_of_other_documents_end_before_the_model_is_asked(world: World, tmp_path: Path, cohere: StubCohere) -> None:
     (tmp_path / "foreign.txt").write_text("".join(f"{query} 0 other{query} 1\n" for query in QUERIES), "utf-8")
-    given = ("--rerank", "cohere:rerank-v3.5", "--cache", tmp_path / "scores.jsonl")
+    given = ("--rerank", "cohere:rerank-v3.5", "--resume", tmp_path / "scores.jsonl")
     (tmp_path / "scores.jsonl").write_text("", "utf-8")
     for options, said in (
         (
@@ -220,7 +220,7 @@ def test_what_is_refused_is_refused_before_its_cost_is_told(
     world: World, tmp_path: Path, options: tuple[object, ...], message: str
 ) -> None:
     (tmp_path / "scores.jsonl").write_text("", "utf-8")
-    ran = world.calibrate("--cache", tmp_path / "scores.jsonl", *options)
+    ran = world.calibrate("--resume", tmp_path / "scores.jsonl", *options)
     assert ran.code == 2, ran
     assert message in ran.err
     assert "the model scores" not in ran.err
@@ -231,20 +231,20 @@ def test_what_is_refused_is_refused_before_its_cost_is_told(
 
 def test_scores_that_are_there_already_are_told_with_the_cost(world: World, tmp_path: Path) -> None:
     cache = tmp_path / "scores.jsonl"
-    world.calibrate("--candidates", 20, "--cache", cache)
-    ran = world.calibrate("--candidates", 20, "--cache", cache, "--dry-run")
+    world.calibrate("--candidates", 20, "--resume", cache)
+    ran = world.calibrate("--candidates", 20, "--resume", cache, "--dry-run")
     said = (
         f"the model scores up to 600 texts; {cache} holds 600 scores, and none of those that this fit needs is asked for again"
     )
     assert said in ran.out
     cache.write_text("".join(cache.read_text("utf-8").splitlines(keepends=True)[:2]), "utf-8")  # the header and a score
-    assert f"; {cache} holds 1 score, and none" in world.calibrate("--candidates", 20, "--cache", cache).err
+    assert f"; {cache} holds 1 score, and none" in world.calibrate("--candidates", 20, "--resume", cache).err
 
 
 @pytest.mark.parametrize("anyway", [False, True])
 def test_feedback_that_does_not_help_ends_with_3_and_is_written_only_anyway(world: World, tmp_path: Path, anyway: bool) -> None:
     out = tmp_path / "feedback.json"
-    given = ("--qrels", world.folder / "plain.txt", "--out", out, *(["--anyway"] if anyway else []))
+    given = ("--qrels", world.folder / "plain.txt", "--output", out, *(["--anyway"] if anyway else []))
     ran = world.calibrate(*given, "--json")
     assert ran.code == 3, ran
     found = json.loads(ran.out)
@@ -276,7 +276,7 @@ def test_a_dry_run_says_the_cost_and_asks_for_a_handful(world: World, tmp_path: 
 def test_kept_scores_are_not_asked_for_again_and_a_failure_says_how_to_go_on(
     world: World, tmp_path: Path, cohere: StubCohere
 ) -> None:
-    given = ("--rerank", "cohere:rerank-v3.5", "--candidates", 20, "--cache", tmp_path / "scores.jsonl")
+    given = ("--rerank", "cohere:rerank-v3.5", "--candidates", 20, "--resume", tmp_path / "scores.jsonl")
     dry = world.calibrate(*given, "--dry-run")
     assert "which takes it about" in dry.out
     assert "which takes it" not in world.calibrate(*given, "--dry-run").out
@@ -337,7 +337,7 @@ def test_the_first_search_may_be_hybrid_or_a_file(world: World, tmp_path: Path) 
         (("--hybrid", "--limit", 60), ("--strategy", tmp_path / "hybrid.json"), ("--using", "bm25"))
     ):
         out = tmp_path / f"feedback{number}.json"
-        assert world.calibrate(*given, "--out", out, "--anyway").code in (0, 3)
+        assert world.calibrate(*given, "--output", out, "--anyway").code in (0, 3)
         strategy = RelevanceFeedback.load(out)
         assert strategy.using == "dense"
         searched = [stage.vector for stage in strategy.seeds.stages() if stage.vector is not None]
@@ -351,9 +351,9 @@ def test_the_first_search_may_be_hybrid_or_a_file(world: World, tmp_path: Path) 
         (["--reads", 30], "--reads is for --mode recall"),
         (["--seeds", 1], "needs at least 2"),
         (["--candidates", 9], "candidates=9 leaves too few points"),
-        (["--out", "nowhere/feedback.json"], "--out nowhere/feedback.json: there is no folder 'nowhere'"),
-        (["--cache", "."], "--cache .: this is a folder: name a file in it"),
-        (["--anyway"], "add --out FILE"),
+        (["--output", "nowhere/feedback.json"], "--output nowhere/feedback.json: there is no folder 'nowhere'"),
+        (["--resume", "."], "--resume .: this is a folder: name a file in it"),
+        (["--anyway"], "add --output FILE"),
         (["--most", 0], "--most must be at least 1, got 0"),
         (["--sample", 0], "--sample must be at least 1, got 0"),
         (["--sample", 5, "--qrels", "qrels.txt"], "--qrels has no effect here: --sample makes"),

@@ -145,7 +145,7 @@ def test_a_ranker_is_learned_used_and_watched(world: World, tmp_path: Path) -> N
 
 
 def test_strategies_are_tuned(world: World, tmp_path: Path) -> None:
-    out = world.does("tune", world.judged, "--depth", 20, "--no-learn", "--out", tmp_path / "best.json")
+    out = world.does("tune", world.judged, "--depth", 20, "--no-learn", "--output", tmp_path / "best.json")
     assert "25 topics" in out
     assert found(world.does("search", "lake ferry", "-s", tmp_path / "best.json", "--json"))
 
@@ -154,7 +154,7 @@ def test_relevance_feedback_is_fitted(world: World, tmp_path: Path) -> None:
     feedback = tmp_path / "feedback.json"
     queries = tmp_path / "queries.tsv"
     queries.write_text("".join(f"q{n}\t{' '.join(random.Random(n).sample(_WORDS, 3))}\n" for n in range(24)), "utf-8")
-    ran = world.run("calibrate", queries, "--rerank", world.model, "--out", feedback, "--anyway")
+    ran = world.run("calibrate", queries, "--rerank", world.model, "--output", feedback, "--anyway")
     assert ran.code in (0, 3), ran.all  # 3: feedback isn't what to use
     assert len(found(world.does("search", "lake bike", "-s", feedback, "--rerank", world.model, "--json", "-k", 3))) == 3
 

@@ -111,7 +111,7 @@ def test_long_texts_and_ids_leave_room_for_the_scores(tmp_path: Path, model: str
 
 
 def test_a_strategy_that_a_model_reranks_is_written_and_compared(db: Path, model: str, tmp_path: Path) -> None:
-    asked = ("plan", "--path", db, "--save")
+    asked = ("plan", "--path", db, "--output")
     succeeds(*asked, tmp_path / "plain.json", "--using", "dense")
     out = succeeds(*asked, tmp_path / "rerank.json", "--using", "dense", "--rerank", model, "--reads", 4, "-k", 2, columns=80)
     assert load(tmp_path / "rerank.json") == Rerank(reads=4).over(Nearest("dense"))
@@ -127,7 +127,7 @@ def test_a_strategy_that_a_model_reranks_is_written_and_compared(db: Path, model
 
 
 def test_how_to_rerank_is_checked_before_it_is_written(db: Path, tmp_path: Path) -> None:
-    asked = ("plan", "--path", db, "--save", tmp_path / "s.json")
+    asked = ("plan", "--path", db, "--output", tmp_path / "s.json")
     assert "--blend: nothing reranks, add --rerank MODEL" in fails(*asked, "--blend", "rerank_score()")
     assert "--on-error is raise or keep_order" in fails(*asked, "--rerank", "a/b", "--on-error", "never")
     assert "Rerank reads 2" in fails(*asked, "--rerank", "a/b", "--reads", 2)

@@ -86,7 +86,7 @@ def test_results_are_explained_by_the_six_largest_terms_and_the_sum_of_the_other
 
 
 def test_why_tells_the_six_largest_differences_and_the_sum_of_the_others(db: Path, file: Path) -> None:
-    out = succeeds("search", QUESTION, "--path", db, "-s", file, "--why", "train", "hut", columns=80)
+    out = succeeds("search", QUESTION, "--path", db, "-s", file, "--compare", "train", "hut", columns=80)
     head, _, _, *rows = out.partition(" ms\n")[2].strip().splitlines()
     assert len(rows) == 7
     assert cells(rows[-1])[0] == "… 35 other terms"

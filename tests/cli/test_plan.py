@@ -54,7 +54,7 @@ def test_options_and_filter_are_part_of_the_request(db: Path) -> None:
 
 
 def test_a_saved_strategy_is_read_back(db: Path, tmp_path: Path) -> None:
-    succeeds("plan", "--path", db, "--hybrid", "--limit", 30, "--save", tmp_path / "hybrid.json")
+    succeeds("plan", "--path", db, "--hybrid", "--limit", 30, "--output", tmp_path / "hybrid.json")
     saved = load(tmp_path / "hybrid.json")
     assert saved == Fusion.rrf().over(Nearest("dense", limit=30), Nearest("bm25", limit=30))
     assert explained(db, "--strategy", tmp_path / "hybrid.json")["strategy"] == repr(saved)

@@ -1,4 +1,4 @@
-"""`search --explain`, `--why` and `--picture`: why results are where they are."""
+"""`search --explain`, `--compare` and `--picture`: why results are where they are."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ def test_mmr_has_no_terms_and_says_so(db: Path) -> None:
     table = explained(db, "--hybrid", "--mmr", 0.3, "--explain", "-k", 2)
     assert "The scores of MMR have no terms" in table
     assert table.splitlines()[2].split() == ["#", "id", "rrf", "dense", "bm25", "score"]
-    assert "--why has nothing to compare. The scores of MMR have no terms" in fails(
-        "search", QUESTION, "--path", db, "--hybrid", "--mmr", 0.3, "--why", "train", "rules"
+    assert "--compare has nothing to compare. The scores of MMR have no terms" in fails(
+        "search", QUESTION, "--path", db, "--hybrid", "--mmr", 0.3, "--compare", "train", "rules"
     )
 
 
 def test_why_shows_what_put_one_result_above_another(db: Path) -> None:
-    out = explained(db, "--formula", FORMULA, "--why", "train", "rules")
+    out = explained(db, "--formula", FORMULA, "--compare", "train", "rules")
     assert "adds" not in out
     head, _, _, *lines = out.strip().splitlines()
     lead = re.fullmatch(r"train \(#1\) is above rules \(#\d\) by (\S+):", head)
@@ -92,8 +92,8 @@ def test_why_shows_what_put_one_result_above_another(db: Path) -> None:
     differences = [float(line.split()[-3]) for line in lines]
     assert sum(differences) == pytest.approx(float(lead[1]), abs=2e-3)
     assert [abs(each) for each in differences] == sorted(map(abs, differences), reverse=True)
-    assert "is below train (#1)" in explained(db, "--formula", FORMULA, "--why", "rules", "train")
-    narrow = succeeds("search", QUESTION, "--path", db, "--formula", FORMULA, "--why", "train", "rules", columns=40)
+    assert "is below train (#1)" in explained(db, "--formula", FORMULA, "--compare", "rules", "train")
+    narrow = succeeds("search", QUESTION, "--path", db, "--formula", FORMULA, "--compare", "train", "rules", columns=40)
     below = narrow.partition(" ms\n")[2]
     assert "…" not in below
     assert max(map(len, below.splitlines())) <= 40
@@ -101,28 +101,28 @@ def test_why_shows_what_put_one_result_above_another(db: Path) -> None:
 
 def test_why_takes_the_points_ids_as_well(db: Path) -> None:
     records = [json.loads(line) for line in succeeds("search", QUESTION, "--path", db, "-k", 2, "--json").splitlines()]
-    out = explained(db, "-k", 2, "--why", records[0]["id"], "rules")
+    out = explained(db, "-k", 2, "--compare", records[0]["id"], "rules")
     assert "is above rules (#2)" in out
     assert "similarity" in out
 
 
 def test_an_id_that_is_not_among_the_results_is_an_error_that_lists_them(db: Path) -> None:
-    message = fails("search", QUESTION, "--path", db, "-k", 2, "--why", "train", "ferry")
-    assert message == "error: --why ferry: not among the results, which are train, rules; -k asks for more\n"
-    assert "'train' and 'train' are the same one" in fails("search", QUESTION, "--path", db, "--why", "train", "train")
+    message = fails("search", QUESTION, "--path", db, "-k", 2, "--compare", "train", "ferry")
+    assert message == "error: --compare ferry: not among the results, which are train, rules; -k asks for more\n"
+    assert "'train' and 'train' are the same one" in fails("search", QUESTION, "--path", db, "--compare", "train", "train")
 
 
 def test_a_name_that_several_results_have_needs_their_ids() -> None:
     points = [models.ScoredPoint(id=number, version=0, score=1.0, payload={"_id": "same"}) for number in (7, 8)]
     reasons = tuple(ResultReason(point.id, 1, 1.0, (), (Term("a", 1.0),), 1.0) for point in points)
-    with pytest.raises(CommandError, match="--why same: several results are called that; use their ids: 7, 8"):
+    with pytest.raises(CommandError, match="--compare same: several results are called that; use their ids: 7, 8"):
         compare_results(Explained(points, reasons), ("same", "7"))
     assert compare_results(Explained(points, reasons), ("8", "7")).reasons[0].id == 8
 
 
 def test_json_lines_hold_the_explanation_and_a_last_line_the_comparison(db: Path) -> None:
     arguments = ("--path", db, "--formula", FORMULA, "-k", 3, "--json")
-    out = succeeds("search", QUESTION, *arguments, "--show", "town", "--explain", "--why", "train", "rules")
+    out = succeeds("search", QUESTION, *arguments, "--show", "town", "--explain", "--compare", "train", "rules")
     *records, last = map(json.loads, out.splitlines())
     plain = [json.loads(line) for line in succeeds("search", QUESTION, *arguments, "--show", "town").splitlines()]
     assert near([{key: value for key, value in record.items() if key != "explanation"} for record in records]) == plain
@@ -130,23 +130,23 @@ def test_json_lines_hold_the_explanation_and_a_last_line_the_comparison(db: Path
         told: dict[str, Any] = record["explanation"]
         assert sum(told["terms"].values()) == pytest.approx(record["score"], abs=1e-5)
         assert told["candidates"].keys() == {"dense", "bm25"}
-    first = next(record for record in records if record["id"] == last["why"]["ids"][0])
+    first = next(record for record in records if record["id"] == last["comparison"]["ids"][0])
     assert records.index(first) == 0
-    assert sum(term["difference"] for term in last["why"]["terms"]) == pytest.approx(last["why"]["lead"])
+    assert sum(term["difference"] for term in last["comparison"]["terms"]) == pytest.approx(last["comparison"]["lead"])
     whole = json.loads(succeeds("search", QUESTION, "--path", db, "--json", "--explain", "-k", 1))
     assert whole["payload"]["rating"] == 3.0
 
 
 def test_groups_are_not_explained(db: Path) -> None:
-    for option in (("--explain",), ("--why", "a", "b"), ("--picture", "x.png")):
+    for option in (("--explain",), ("--compare", "a", "b"), ("--picture", "x.png")):
         message = fails("search", "x", "--path", db, "--group-by", "town", *option)
-        assert "--group-by excludes --explain, --why and --picture" in message
+        assert "--group-by excludes --explain, --compare and --picture" in message
 
 
 def test_nothing_found_is_said_and_nothing_explained(db: Path) -> None:
     arguments = ("zzz", "--path", db, "--using", "bm25")
     assert succeeds("search", *arguments, "--explain") == "nothing found\n"
-    assert "not among the results, which are none" in fails("search", *arguments, "--why", "a", "b")
+    assert "not among the results, which are none" in fails("search", *arguments, "--compare", "a", "b")
     assert "there are no results to draw" in fails("search", *arguments, "--picture", db.parent / "x.png")
 
 

@@ -231,7 +231,7 @@ def test_uuids_and_keys_are_short_and_why_takes_them_so(tmp_path: Path) -> None:
     client.close()
     asked = ["search", "train", *place, "--sparse", "bm25", "--formula", "score() + field('metadata.rating', 3)"]
 
-    narrow = run(*asked, "--show", "metadata.rating,metadata.topic", "--why", "aaaaaaaa…", "bbbbbbbb", columns=60)
+    narrow = run(*asked, "--show", "metadata.rating,metadata.topic", "--compare", "aaaaaaaa…", "bbbbbbbb", columns=60)
     assert narrow.code == 0, narrow.err
     assert {"rating", "topic", "aaaaaaaa…"} <= set(narrow.out.split())
     wide = run(*asked, "--show", "metadata.rating,other.rating", columns=160)

@@ -105,7 +105,7 @@ def test_text_of_any_script_is_kept() -> None:
     assert visible("\x00\x7f") == "\\x00\\x7f"
 
 
-@pytest.mark.parametrize("option", ["--out", "--run"])
+@pytest.mark.parametrize("option", ["--output", "--resume"])
 def test_a_file_that_cannot_be_written_is_told_before_the_work(
     tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

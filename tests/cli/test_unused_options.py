@@ -41,7 +41,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("calibrate topics.tsv DB --doc-id key", "--doc-id has no effect here: there are no judgments"),
         ("calibrate DB --sample 5 --most 9 --doc-id key", "--doc-id and --most have no effect here: --sample makes"),
         ("calibrate topics.tsv DB --dry-run --json", "--json has no effect here: --dry-run"),
-        ("compare judged.csv --run a.run --run b.run --explain --batch 4 --url http://x", "--explain and --batch and --url"),
+        (
+            "compare judged.csv --run a.run --run b.run --explain --batch-size 4 --url http://x",
+            "--explain and --batch-size and --url",
+        ),
         ("compare judged.csv --run a.run --run b.run --rerank minilm --dense hash", "--rerank and --dense have no effect"),
         ("compare judged.csv DB -s plain.json -s words.json --rerank minilm", "--rerank has no effect here: none of the"),
         ("tune judged.csv DB --text-key text", "--text-key has no effect here: no model reads"),

@@ -119,7 +119,7 @@ def test_what_cannot_be_found_out_is_a_term_that_says_so(expression: Any, link: 
     assert first.terms[-1].text == UNKNOWN
     assert first.total == pytest.approx(math.log(0.9 / 0.1) if link == "sigmoid" else 0.9)
     assert second.terms[-1].value == 0.0
-    assert said.result.why(1, 2)[0].value + said.result.why(1, 2)[1].value == pytest.approx(first.total - second.total)
+    assert said.result.compare(1, 2)[0].value + said.result.compare(1, 2)[1].value == pytest.approx(first.total - second.total)
 
 
 def test_as_much_is_tried_as_is_worth_it() -> None:

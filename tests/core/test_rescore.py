@@ -462,7 +462,7 @@ def test_each_result_is_explained_by_both_scores_and_the_blend_s_terms(toy: Qdra
             "field('popularity', default=0.0)",
         ]
         assert reason.total == pytest.approx(point.score)
-    lead = explained.why(points[0].id, points[3].id)
+    lead = explained.compare(points[0].id, points[3].id)
     assert sum(term.value for term in lead) == pytest.approx(points[0].score - points[3].score)
 
 
@@ -482,7 +482,7 @@ def test_what_the_model_did_not_read_has_no_terms_and_says_why(toy: QdrantClient
     first, second = explained.reasons
     assert (first.terms, first.without_terms) == ((), "the model didn't read it (TimeoutError)")
     with refused(QueryError, "has no terms to compare", "TimeoutError"):
-        explained.why(first.id, second.id)
+        explained.compare(first.id, second.id)
 
 
 # Points with notes, normalised MaxSim

@@ -75,7 +75,7 @@ def test_the_same_data_in_each_layout_measures_the_same(folder: Path) -> None:
     assert pairs["R@100"] == dict.fromkeys(QUESTIONS, 1.0)
     assert _plain(folder, folder / "beir", "--hybrid") == pairs
     assert _plain(folder, folder / "topics.tsv", "--qrels", folder / "qrels.txt", "--hybrid") == pairs
-    assert _plain(folder, folder / "judged.jsonl", "--strategy", folder / "hybrid.json", "--batch", 3) == pairs
+    assert _plain(folder, folder / "judged.jsonl", "--strategy", folder / "hybrid.json", "--batch-size", 3) == pairs
 
 
 def test_it_shows_means_intervals_costs_and_notes(folder: Path) -> None:
@@ -90,7 +90,7 @@ def test_it_shows_means_intervals_costs_and_notes(folder: Path) -> None:
 
 
 def test_a_run_file_comes_out_and_an_evaluation_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:
-    files = ["--run", tmp_path / "dense.run", "--resume", tmp_path / "answers.jsonl"]
+    files = ["--output", tmp_path / "dense.run", "--resume", tmp_path / "answers.jsonl"]
     done("evaluate", folder / "judged.jsonl", "--path", folder / "db", *files)
     assert list(read_run(tmp_path / "dense.run")) == list(QUESTIONS)
     before = (tmp_path / "answers.jsonl").read_text()
@@ -174,7 +174,7 @@ def test_runs_are_compared_without_qdrant(tmp_path: Path) -> None:
         (["evaluate", "BEIR", "--split", "dev", "--path", "DB"], "no judgments for the split 'dev'"),
         (["evaluate", "BEIR", "--path", "DB", "-m", "nDGC@10"], "did you mean 'nDCG'?"),
         (["evaluate", "BEIR"], "which Qdrant?"),
-        (["evaluate", "BEIR", "--path", "DB", "--batch", "0"], "--batch must be a whole number"),
+        (["evaluate", "BEIR", "--path", "DB", "--batch-size", "0"], "--batch-size must be a whole number"),
         (["compare", "BEIR", "--path", "DB", "-s", "DENSE"], "at least two of --strategy FILE and --run FILE, got 1"),
         (
             ["compare", "BEIR", "--run", "x.run", "--run", "y.run", "--check-documents"],

@@ -64,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_shows_the_best_configurations_says_what_to_do_and_writes_the_strategy(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "strategy.json"
-    ran = run("tune", folder / "judged30.jsonl", "--path", folder / "db", "--depth", 20, "--out", out, "--rows", 4)
+    ran = run("tune", folder / "judged30.jsonl", "--path", folder / "db", "--depth", 20, "--output", out, "--rows", 4)
     assert ran.code == 0, ran
     heading, _, *lines = ran.out.splitlines()
     assert heading.split()[:3] == ["configuration", "nDCG@10", "to"]

@@ -56,7 +56,7 @@ def names(found: dict[str, Any]) -> set[str]:
 
 
 def test_a_formula_with_the_features_of_a_file_is_learned_recommended_and_saved(folder: Path, tmp_path: Path) -> None:
-    found = tuned(folder, "--features", folder / "features.json", "--out", tmp_path / "strategy.json")
+    found = tuned(folder, "--features", folder / "features.json", "--output", tmp_path / "strategy.json")
     assert found["chosen"] == LEARNED
     assert found["recommended"]
     [row] = [row for row in found["configurations"] if row["name"] == LEARNED]

@@ -110,13 +110,13 @@ def test_why_names_the_terms_that_put_one_result_above_another(client: QdrantCli
     explained = Executor(client, "docs").explain(ADDING[4], QUERY, SearchOptions(limit=5))
     first, last = explained.reasons[0], explained.reasons[-1]
 
-    differences = explained.why(first.id, last.id)
+    differences = explained.compare(first.id, last.id)
 
     assert sum(term.value for term in differences) == pytest.approx(first.score - last.score, abs=1e-6)
     sizes = [abs(term.value) for term in differences]
     assert sizes == sorted(sizes, reverse=True)
     with pytest.raises(QueryError, match="point 999 is not among the results; they are"):
-        explained.why(first.id, 999)
+        explained.compare(first.id, 999)
 
 
 def test_mmr_does_not_add_up_but_its_candidates_are_known(client: QdrantClient) -> None:

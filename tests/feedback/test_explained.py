@@ -39,7 +39,7 @@ def test_query_and_feedback_add_up_to_the_score(toy: QdrantClient) -> None:
         assert (own.text, feedback.text) == ("a * similarity", "feedback")
         assert own.value == pytest.approx(similarity[point.id], abs=1e-6)
         assert reason.total == pytest.approx(point.score)
-    assert sum(term.value for term in found.why(*ids(found.points)[:2])) > 0
+    assert sum(term.value for term in found.compare(*ids(found.points)[:2])) > 0
 
 
 def test_the_seeds_their_scores_the_pairs_and_the_shift_are_there(toy: QdrantClient) -> None:
@@ -68,7 +68,7 @@ def test_where_nothing_adds_up_the_reason_is_given(toy: QdrantClient) -> None:
     flat = executor(toy, lambda query, texts: [1.0] * len(texts))
     found = flat.explain(replace(PRECISION, trust=True), question(), SearchOptions(limit=2))
     with refused(QueryError, "as the first search found it: the model gave all seeds the same score"):
-        found.why(*ids(found.points))
+        found.compare(*ids(found.points))
 
 
 def test_a_query_that_the_server_embeds_has_no_share_that_is_known_here() -> None:
@@ -77,7 +77,7 @@ def test_a_query_that_the_server_embeds_has_no_share_that_is_known_here() -> Non
     flow = plan(strategy, SCHEMA, target().capabilities, SearchOptions(limit=2)).explain(Query(QUERY, {"dense": document}))
     _, made = script(flow, [SEEDS], [1.0, 2.0, 3.0, 4.0, 5.0], [SEEDS[:2]])
     with refused(QueryError, "the server embeds the query, so that its share of the score isn't known here"):
-        made.why(1, 2)
+        made.compare(1, 2)
 
 
 async def test_async_explains_the_same(toy: QdrantClient) -> None:

@@ -67,7 +67,7 @@ def test_a_fusion_s_candidates_tell_rank_and_score_and_add_up(client: QdrantClie
         assert (reason.candidates[0].rank is None) == notes_of(point)["surfaced_by_feedback"]
         assert [term.text for term in reason.terms] == ["feedback", "bm25"]
         assert sum(term.value for term in reason.terms) == pytest.approx(point.score, rel=1e-5)
-    assert sum(term.value for term in found.why(*ids(found.points)[:2])) >= 0
+    assert sum(term.value for term in found.compare(*ids(found.points)[:2])) >= 0
 
 
 @pytest.mark.parametrize("strategy", [FORMULA, NATIVE])
@@ -102,7 +102,7 @@ def test_mmr_around_the_candidate_has_candidates_but_no_terms(client: QdrantClie
     found = executor(client).explain(diverse, question(), SearchOptions(limit=3))
     assert [hit.candidate for hit in found.reasons[0].candidates] == ["first search", "feedback"]
     with refused(QueryError, "MMR chooses each result by its likeness"):
-        found.why(*ids(found.points)[:2])
+        found.compare(*ids(found.points)[:2])
 
 
 def test_in_recall_mode_candidates_are_those_of_the_second_search_and_the_score_the_model_s(client: QdrantClient) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import Coefficients
-from qdrant_rerank._internals import same
+from qdrant_rerank._internals import normalise_text
 from qdrant_rerank.evaluate import Interval
 from qdrant_rerank.learn._internals import (
     Example,
@@ -113,7 +113,7 @@ def test_queries_that_say_the_same_are_in_one_fold() -> None:
     crossed = fit_folds(examples, "recall", 5)
     assert all(crossed.unseen_by[one] == crossed.unseen_by[other] for one, other in zip(names[::2], names[1::2], strict=True))
     assert len(fit_folds(examples[:4], "recall", 5).folds) == 2
-    assert same(" A\tb  C ") == "a b c"
+    assert normalise_text(" A\tb  C ") == "a b c"
 
 
 # Judging

@@ -207,26 +207,26 @@ class _Files:
     panel: ClassVar = OUTPUT
 
     cache: Path | None = option(
-        "--cache FILE",
-        "Keep the model's scores in this file as they come, so that another run asks for none of them again.",
+        "--resume FILE",
+        "Keep the model's scores in this file as they come, and go on from what it holds.",
     )
     out: Path | None = option(
-        "--out -o FILE",
+        "--output -o FILE",
         "Write the strategy with its coefficients as JSON, if feedback is what to use; else the exit code is "
         f"{NOT_GOOD_ENOUGH}, and nothing is written.",
     )
     anyway: bool = option(
         "--anyway",
-        f"Write --out even if feedback isn't what to use; the exit code is {NOT_GOOD_ENOUGH} all the same.",
+        f"Write --output even if feedback isn't what to use; the exit code is {NOT_GOOD_ENOUGH} all the same.",
         False,
     )
 
     def check(self) -> None:
         """Refuse at once what would fail after the model is paid."""
-        check_output("--cache", self.cache)
-        check_output("--out", self.out)
+        check_output("--resume", self.cache)
+        check_output("--output", self.out)
         if self.anyway and self.out is None:
-            raise CommandError("--anyway says to write --out whatever comes out: add --out FILE")
+            raise CommandError("--anyway says to write --output whatever comes out: add --output FILE")
 
     def finish(self, fit: FeedbackFit) -> None:
         """Write the strategy if it is recommended, else end with `NOT_GOOD_ENOUGH`."""
@@ -269,7 +269,7 @@ def run_calibrate(
     $ qdrant-rerank calibrate topics.tsv --edge ./db --rerank cross-encoder:./models/reranker --dry-run
 
     $ qdrant-rerank calibrate topics.tsv --qrels qrels.txt --edge ./db --rerank cross-encoder:./models/reranker
-    --cache scores.jsonl --out feedback.json
+    --resume scores.jsonl --output feedback.json
 
     The file is a strategy: search QUERY --strategy feedback.json --rerank MODEL. The exit code is 3 if feedback isn't what
     to use.

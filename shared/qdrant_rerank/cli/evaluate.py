@@ -41,7 +41,7 @@ def run_evaluate(
     measuring: Measuring,
     name: str = option("--name TEXT", "What to call the strategy.", "", shows="what it is"),
     resume: Path | None = option("--resume FILE", "Keep each answer in this file as it comes, and go on from what it holds."),
-    run: Path | None = option("--run FILE", "Write the rankings as a TREC run file."),
+    run: Path | None = option("--output -o FILE", "Write the rankings as a TREC run file."),
     output: Output,
     models: QueryModels,
 ) -> None:
@@ -57,7 +57,7 @@ def run_evaluate(
 
     Topics and judgments in TREC's files, and a run file out:
 
-    $ qdrant-rerank evaluate topics.tsv --qrels qrels.txt --edge ./db --run dense.run
+    $ qdrant-rerank evaluate topics.tsv --qrels qrels.txt --edge ./db --output dense.run
 
     With a model that reads the candidates, which takes its time:
 
@@ -72,7 +72,7 @@ def run_evaluate(
     $ qdrant-rerank evaluate judged.csv --edge ./db --hybrid --fail-under 0.7
     """
     output.check()
-    check_output("--run", run)
+    check_output("--output", run)
     check_output("--resume", resume)
     judged, _ = data.read(), measuring.measures
     with connect(where) as client, open_reranker(reranking.model) as model:
@@ -120,7 +120,7 @@ def run_compare(
     where: WhereToMeasure,
     strategy: list[Path] | None = option(
         "--strategy -s FILE",
-        "A strategy in a JSON file, as plan --save writes it; called by the file's name. May be repeated.",
+        "A strategy in a JSON file, as plan --output writes it; called by the file's name. May be repeated.",
         panel=_WHAT,
     ),
     unchecked: bool = option(
@@ -169,7 +169,7 @@ def run_compare(
 
     $ qdrant-rerank compare judged.csv --edge ./db --strategy hybrid.json --run elsewhere.run --baseline elsewhere
 
-    Plain search, reranking and relevance feedback (made by plan --save, plan --rerank --save, and calibrate):
+    Plain search, reranking and relevance feedback (made by plan --output, plan --rerank --output, and calibrate):
 
     $ qdrant-rerank compare judged.csv --edge ./db -s plain.json -s rerank.json -s feedback.json --rerank
     cross-encoder:./models/reranker
@@ -192,7 +192,7 @@ def run_compare(
         refuse_unused([*flags, *flags_of(where), *flags_of(models)], "runs are compared as they are, without Qdrant")
     elif rerank is not None and not any(load(file).cost.reads for file in strategies):
         refuse_unused(
-            ["--rerank"], "none of the strategies has texts read by a model; plan --rerank --save writes one that has"
+            ["--rerank"], "none of the strategies has texts read by a model; plan --rerank --output writes one that has"
         )
     measures, judged = measuring.measures, data.read()
     systems = [evaluate(read_run(file, file.stem), *judged, measures) for file in runs]

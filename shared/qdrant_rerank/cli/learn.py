@@ -68,7 +68,7 @@ def run_features(
         "--random N", "With --hard: and N drawn from the others, each standing for its share.", shows="20"
     ),
     seed: int = SEED,
-    batch: int = option("--batch N", "How many topics share a round trip.", 16),
+    batch: int = option("--batch-size N", "How many topics share a round trip.", 16),
     models: QueryModels,
 ) -> None:
     """Log what a formula would see of each candidate of each judged topic, for `fit`.

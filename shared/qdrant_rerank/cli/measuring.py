@@ -105,7 +105,7 @@ class Measuring:
         "A measure of ir-measures, e.g. nDCG@10, R@100, RR, P(rel=2)@5, Judged@10; may be given several times.",
         shows="nDCG@10, R@100 and RR",
     )
-    batch: int = option("--batch N", "How many topics share a round trip; times are measured only with 1.", 1)
+    batch: int = option("--batch-size N", "How many topics share a round trip; times are measured only with 1.", 1)
     concurrency: int = option("--concurrency N", "How many batches are asked at a time.", 1)
     count_failures: bool = option(
         "--count-failures", "Count topics that fail as 0, and tell which, instead of stopping at the first that does.", False

@@ -279,7 +279,7 @@ class Reranking:
     model: str | None = option(
         "--rerank MODEL",
         f"Rank the candidates anew by a model that reads their text: {RERANKERS} Cohere's key is read from the environment's "
-        "CO_API_KEY only.",
+        "CO_API_KEY or COHERE_API_KEY only.",
     )
     reads: int | None = option("--reads N", "How many candidates the model reads.", shows="50")
     blend: str | None = option(

@@ -150,14 +150,14 @@ _WORDS: Final = {
     "without a corpus",
     "give run_file= to keep answers": "--resume FILE keeps answers",
     "on_error='count' counts": "--count-failures counts",
-    "cache= keeps": "--keep FILE keeps",
-    "give cache= to keep scores": "--cache FILE keeps scores",
+    "cache= keeps": "--resume FILE keeps",
+    "give cache= to keep scores": "--resume FILE keeps scores",
     "with path= each": "with --output NAME.jsonl each",
     "the same call": "the same command",
     "compare(…) of two": "the command compare of two",
     "the retriever's fixed_filter": "--filter",
     "measures= is empty": "--measure is empty",
-    "batch_size must": "--batch must",
+    "batch_size must": "--batch-size must",
     "retries must": "--retries must",
     "concurrency must": "--concurrency must",
     "splits must": "--splits must",
@@ -255,7 +255,7 @@ def _of_a_model(error: Exception) -> str | None:
     status = getattr(error, "status_code", None)
     notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
     if module == "cohere" and status in (401, 403):
-        return "Cohere refuses access: set the environment variable CO_API_KEY to a key that it accepts"
+        return "Cohere refuses access: set the environment variable CO_API_KEY or COHERE_API_KEY to a key that it accepts"
     if module == "cohere" and status is not None:
         return f"Cohere answers {status}: {getattr(error, 'body', '')}"[:1000] + notes
     return f"no answer from the model ({kind}: {error}){notes}" if module == "httpx" else None

@@ -1,4 +1,4 @@
-"""What `search`, `--explain` and `--why` print: found points, and why they are where they are, as tables and as JSON."""
+"""What `search`, `--explain` and `--compare` print: found points, and why they are where they are, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -351,12 +351,12 @@ class ResultComparison:
 
 
 def compare_results(explained: Explained, ids: tuple[str, str]) -> ResultComparison:
-    """Compare the two results that `--why` names."""
+    """Compare the two results that `--compare` names."""
     first, second = (_reason(explained, each) for each in ids)
     if first.id == second.id:
-        raise CommandError(f"--why compares two results, and {ids[0]!r} and {ids[1]!r} are the same one")
+        raise CommandError(f"--compare compares two results, and {ids[0]!r} and {ids[1]!r} are the same one")
     if not first.terms:
-        raise CommandError(f"--why has nothing to compare. {_WITHOUT_TERMS}")
+        raise CommandError(f"--compare has nothing to compare. {_WITHOUT_TERMS}")
     pairs = zip(first.terms, second.terms, strict=True)
     terms = sorted(((ours.text, ours.value, theirs.value) for ours, theirs in pairs), key=lambda row: -abs(row[1] - row[2]))
     return ResultComparison(ids, (first, second), tuple(terms))
@@ -373,14 +373,14 @@ def _reason(explained: Explained, wanted: str) -> ResultReason:
     if len(found) == 1:
         return found[0]
     if called:
-        raise CommandError(f"--why {wanted}: several results are called that; use their ids: {', '.join(map(str, called))}")
-    raise CommandError(f"--why {wanted}: not among the results, which are {', '.join(names) or 'none'}; -k asks for more")
+        raise CommandError(f"--compare {wanted}: several results are called that; use their ids: {', '.join(map(str, called))}")
+    raise CommandError(f"--compare {wanted}: not among the results, which are {', '.join(names) or 'none'}; -k asks for more")
 
 
 def print_comparison(comparison: ResultComparison, as_json: bool = False) -> None:
     """Print what puts one result above another; as JSON, one more line."""
     if as_json:
-        _print_json({"why": comparison.as_dict()})
+        _print_json({"comparison": comparison.as_dict()})
         return
     console, (better, worse) = results_console(), comparison.reasons
     first, second = (f"{name} (#{each.rank})" for name, each in zip(comparison.names, comparison.reasons, strict=True))

@@ -74,8 +74,8 @@ def run_search(
         False,
         panel=_REASONS,
     ),
-    why: tuple[str, str] | None = option(
-        "--why ID ID",
+    compared: tuple[str, str] | None = option(
+        "--compare ID ID",
         "Show what puts the first of two results above the second: the differences of their terms, largest first.",
         panel=_REASONS,
     ),
@@ -108,15 +108,15 @@ def run_search(
 
     Why the results are where they are: a table, what puts one result above another, a picture:
 
-    $ qdrant-rerank search "bike on the night train" --edge ./db --hybrid --explain --why train rules --picture why.svg
+    $ qdrant-rerank search "bike on the night train" --edge ./db --hybrid --explain --compare train rules --picture why.svg
 
     Which model made a collection's vectors is remembered in the collection by index. For collections made otherwise,
     or on servers before 1.16, say it: --dense sentence-transformers/all-MiniLM-L6-v2, --sparse bm25.
     """
     keys, shown = split_list(text_key), split_list(show)
-    wants_reasons = explain or why is not None or picture is not None
+    wants_reasons = explain or compared is not None or picture is not None
     if wants_reasons and selection.group_by is not None:
-        raise CommandError("--group-by excludes --explain, --why and --picture: results of groups can't be explained")
+        raise CommandError("--group-by excludes --explain, --compare and --picture: results of groups can't be explained")
     if picture is not None:
         check_picture(picture)
     elif json and reranking.model is None and text_key != TEXT_KEYS:
@@ -130,7 +130,7 @@ def run_search(
     with within(where.timeout), connect(where) as client:
         executor, plan = make_plan(client, where, choice, options, models, reranking)
         check_params(plan, asked.params)
-        # what formulas read is loaded as well, so that a misspelt key is told
+        # what formulas read is loaded as well, so that the user is warned of a misspelt key
         read = [] if choice.unchecked else [each.plain for each in read_by_strategy(plan.strategy)]
         options = replace(options, with_payload=with_keys(options.with_payload, read))
         for warning in plan.warnings:
@@ -145,7 +145,7 @@ def run_search(
             seconds = time.perf_counter() - start
     for key in absent_keys(found.points, shown):
         warn(f"--show {key}: no result has that payload key")
-    comparison = None if why is None else compare_results(found, why)
+    comparison = None if compared is None else compare_results(found, compared)
     if picture is not None:
         draw(found, picture, names=[name_of(point, keys) for point in found.points], title=query)
     if json:
@@ -167,7 +167,7 @@ def run_plan(
     selection: Annotated[ResultOptions, without("score_threshold", "group_by")],
     query: str | None = option("--query -q TEXT", "Show the request for this question.", shows="zeros stand in"),
     reranking: Reranking,
-    save_to: Path | None = option("--save FILE", "Write the strategy to a file that --strategy reads."),
+    output: Path | None = option("--output -o FILE", "Write the strategy to a file that --strategy reads."),
     full: bool = option("--full", "Print all of a large formula and of a long request.", False),
     json: bool = JSON,
     models: QueryModels,
@@ -179,15 +179,15 @@ def run_plan(
 
     $ qdrant-rerank plan --edge ./db --hybrid
 
-    $ qdrant-rerank plan --edge ./db --formula "0.8*score() + 0.04*field('rating', 3)" --save rated.json
+    $ qdrant-rerank plan --edge ./db --formula "0.8*score() + 0.04*field('rating', 3)" --output rated.json
 
     $ qdrant-rerank plan --edge ./db --strategy rated.json --query "bike on the night train"
 
     A search whose 50 best candidates a model reads, for compare; the file doesn't hold which model, so name it there again:
 
-    $ qdrant-rerank plan --edge ./db --rerank cross-encoder:./models/reranker --reads 50 --save rerank.json
+    $ qdrant-rerank plan --edge ./db --rerank cross-encoder:./models/reranker --reads 50 --output rerank.json
     """
-    check_output("--save", save_to)
+    check_output("--output", output)
     options, given = selection.options(), parse_params(params)
     if query is None and (unused := flags_of(models)):
         warn(f"{', '.join(unused)}: nothing is embedded without --query TEXT")
@@ -201,8 +201,8 @@ def run_plan(
             vectors, _ = made.strategy.stand_ins(made.target.schema)
         asked = Query(query or "", vectors=vectors, params=given) if query is not None or given else None
         description = made.describe(asked)
-    if save_to is not None:
-        save(made.strategy, save_to)
+    if output is not None:
+        save(made.strategy, output)
     if json:
         typer.echo(jsonlib.dumps(asdict(description), ensure_ascii=False))
     else:

@@ -39,7 +39,7 @@ class Choice:
 
     file: Path | None = option(
         "--strategy -s FILE",
-        "A strategy in a JSON file, as plan --save writes it, instead of the options that make one.",
+        "A strategy in a JSON file, as plan --output writes it, instead of the options that make one.",
     )
     unchecked: bool = option(
         "--unchecked",

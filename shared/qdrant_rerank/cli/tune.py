@@ -119,13 +119,13 @@ def run_tune(
     trials: _Trials,
     limits: _Limits,
     out: Path | None = option(
-        "--out -o FILE",
+        "--output -o FILE",
         "Write the strategy to use as JSON: the one recommended, or else the baseline.",
         panel=OUTPUT,
     ),
-    keep: Path | None = option(
-        "--keep FILE",
-        "Keep what the candidates found in this file, so that the same can be tuned again without asking Qdrant.",
+    resume: Path | None = option(
+        "--resume FILE",
+        "Keep what the candidates found in this file, and go on from what it holds, without asking Qdrant again.",
         panel=OUTPUT,
     ),
     rows: int = option("--rows N", "How many configurations to show.", 10, panel=OUTPUT),
@@ -137,13 +137,13 @@ def run_tune(
     Each vector is searched once for each topic; fusions, weights, depths and formulas are recomputed from that. What is
     chosen on one half of the topics is judged on the other, many times over: only a gain that shows there is recommended.
 
-    $ qdrant-rerank tune ./scifact --split train --edge ./db --out strategy.json
+    $ qdrant-rerank tune ./scifact --split train --edge ./db --output strategy.json
 
     $ qdrant-rerank tune judged.csv --edge ./db --baseline today.json --measure RR --max-requests 2000
 
     With a formula learned from the judgments, over the scores and what the payload knows:
 
-    $ qdrant-rerank tune judged.csv --edge ./db --learn --features features.json --out strategy.json
+    $ qdrant-rerank tune judged.csv --edge ./db --learn --features features.json --output strategy.json
 
     With a cross-encoder, which may read 5 000 texts to find out whether it helps:
 
@@ -154,8 +154,8 @@ def run_tune(
     $ qdrant-rerank tune judged.csv --edge ./db --rerank cross-encoder:./models/reranker --feedback feedback.json
     """
     output.check()
-    check_output("--out", out)
-    check_output("--keep", keep)
+    check_output("--output", out)
+    check_output("--resume", resume)
     judged, budget, space = data.read(), limits.budget(trials.rerank is not None), trials.space()
     first = None if trials.baseline is None else load(trials.baseline)
     steered = trials.steered()
@@ -164,8 +164,8 @@ def run_tune(
         strategies = [*([] if first is None else [first]), *([] if steered is None else steered.strategies)]
         keys = split_list(trials.text_key or "title,text")
         executor, candidates = _prepare(client, where, trials.candidate, strategies, models, model, keys)
-        hint = "--keep FILE keeps what the candidates found, and goes on from there"
-        with hint_at_resuming(keep, "the candidates' results", hint), show_progress(str(data.data)) as progress:
+        hint = "--resume FILE keeps what the candidates found, and goes on from there"
+        with hint_at_resuming(resume, "the candidates' results", hint), show_progress(str(data.data)) as progress:
             found = tune(
                 executor,
                 *judged,
@@ -177,7 +177,7 @@ def run_tune(
                 splits=trials.splits,
                 seed=trials.seed,
                 retries=executor.retries,
-                cache=keep,
+                cache=resume,
                 progress=progress,
             )
     if out is not None:

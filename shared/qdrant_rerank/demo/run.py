@@ -21,7 +21,7 @@ from rich.text import Text
 
 from .. import Executor, Query, Retries, SearchOptions
 from .._internals import Engine, Points, Search, Vectors
-from ..evaluate._internals import stable
+from ..evaluate._internals import with_stable_ties
 from ..ingest import ensure_collection, ingest, read_jsonl
 from ..models import Encoder, Encoders
 from .guide import BM25, CANDIDATES_CODE, CORPUS, FORMULA, HYBRID, LINEUP, PLAIN, SHOWN, TODAY, Entry, Question, questions
@@ -78,7 +78,7 @@ def documents(points: Points) -> list[str]:
 def ask(executor: CountingExecutor, entry: Entry, question: Question, runs: int) -> DemoOutcome:
     """Ask `question` by the strategy `entry`, `runs` times."""
     query = Query(question.text, params=entry.params, now=TODAY)
-    options = stable(entry.strategy, SearchOptions(limit=DEPTH, with_payload=["_id", "title"]))
+    options = with_stable_ties(entry.strategy, SearchOptions(limit=DEPTH, with_payload=["_id", "title"]))
     executor.plan(entry.strategy, options)  # checked once for each collection, not for each query
     executor.reset()
     points: Points = []

@@ -9,9 +9,9 @@ Nothing is defined here. Who moves or renames what lies behind changes the line 
 
 from __future__ import annotations
 
-from .asking import MEASURING, Progress, RetryingServices, Work, ask_batch, check_some, is_setup_error, scorings, stops
+from .asking import MEASURING, Progress, RetryingServices, Work, ask_batch, check_some, is_setup_error, scorings, ends_measuring
 from .comparison import ThreeWays, decide, write_verdict
 from .data import Plain, SYNTHETIC_NOTE, first_sentence, frame, plain
 from .files import rows_of, value_text
 from .statistics import SAME, deepest, parse_measures, write_p
-from .systems import aliases, describe_doc_id, id_payload, other_ids, prepare_options, read_ranking, stable
+from .systems import aliases, describe_doc_id, id_payload, other_ids, prepare_options, read_ranking, with_stable_ties

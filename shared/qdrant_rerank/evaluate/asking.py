@@ -31,8 +31,8 @@ from .._internals import (
     Step,
     arun,
     check_counts,
-    few,
     in_batches,
+    list_few,
     notes_of,
     read_failure,
     run,
@@ -124,7 +124,7 @@ MEASURING: Final = Retries(12, longest_pause=15.0, seconds=300.0)
 """For measurements: they wait for the end of a rate limit by the minute, and for a server that starts again."""
 
 
-def stops(error: BaseException) -> bool:
+def ends_measuring(error: BaseException) -> bool:
     """Whether the server or the way to it failed: to go on would leave out or zero what could be found."""
     return read_failure(error).kind in ("rate limit", "timeout", "unreachable", "passing", "unauthorized", "forbidden")
 
@@ -176,7 +176,7 @@ def ask_batch(
     except Exception as error:
         if is_setup_error(error):
             raise
-        if stops(error):
+        if ends_measuring(error):
             raise MeasurementError(f"{stopped}: {tell_error(error)}") from error
         if len(topics) == 1:
             failed[topics[0].id] = tell_error(error)
@@ -227,8 +227,8 @@ class Work:
         Retries.of(self.retries)
         if not self.judged:
             raise StrategyError(
-                f"none of the {len(self.topics)} topics has judgments: the topics' ids are {few(self.topics.ids)}, "
-                f"those of the qrels {few(tuple(self.qrels))}"
+                f"none of the {len(self.topics)} topics has judgments: the topics' ids are {list_few(self.topics.ids)}, "
+                f"those of the qrels {list_few(tuple(self.qrels))}"
             )
         check_judgments(self.measures, {topic: self.qrels[topic] for topic in self.judged})
 
@@ -327,7 +327,7 @@ def _answer_batch(job: Job, plans: Sequence[Plan], topics: Sequence[Topic], serv
         outcomes = yield from together([_attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)])
     answers: Answers = []
     for topic, plan, outcome in zip(topics, plans, outcomes, strict=True):
-        if job.batch_size > 1 and outcome.error is not None and not stops(outcome.error):
+        if job.batch_size > 1 and outcome.error is not None and not ends_measuring(outcome.error):
             with within(job.options.timeout):  # perhaps another topic failed, with which it shared a step
                 outcome = yield from _attempt(plan, topic)
         is_timed = job.batch_size == 1 and not services.again  # pauses are no time of the query

@@ -240,7 +240,7 @@ def other_ids(found: Iterable[str], judged: Iterable[str]) -> str:
     )
 
 
-def stable(strategy: Strategy, options: SearchOptions) -> SearchOptions:
+def with_stable_ties(strategy: Strategy, options: SearchOptions) -> SearchOptions:
     """`options` with points of equal score in the order of their ids, so that a measurement gives the same figures again.
 
     Engines return ties in random order, and fusion makes many. Qdrant puts groups together, and MMR's results aren't in the
@@ -255,7 +255,7 @@ def prepare_options(strategy: Strategy, options: SearchOptions, doc_id: DocId) -
 
     Strategies that this package doesn't know, and models that read texts, get the payload that the options ask for.
     """
-    options = stable(strategy, options)
+    options = with_stable_ties(strategy, options)
     if strategy.fetches_payload:
         return replace(options, with_payload=id_payload(doc_id))
     return options

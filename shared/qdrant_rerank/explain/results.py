@@ -127,7 +127,7 @@ class Explained:
     steering: Steering | None = None
     first: Points = field(default_factory=list[models.ScoredPoint])
 
-    def why(self, above: models.ExtendedPointId, below: models.ExtendedPointId) -> tuple[Term, ...]:
+    def compare(self, above: models.ExtendedPointId, below: models.ExtendedPointId) -> tuple[Term, ...]:
         """What put one result above another: the differences of their terms, largest first, which sum to the lead.
 
         Raises:

@@ -168,7 +168,7 @@ def geo_distance(origin: tuple[float, float] | str, key: str, default: float | N
     """Metres from a place to the geo point in the payload.
 
     Args:
-        origin: `(latitude, longitude)` in degrees, or the name of a request-time feature that holds it.
+        origin: `(latitude, longitude)` in degrees, or the name of a request-time value that holds it.
         key: the payload key of a `{"lat": …, "lon": …}` object.
         default: metres for points without one; without it, one such candidate fails the query.
     """

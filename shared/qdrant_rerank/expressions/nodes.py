@@ -499,7 +499,7 @@ class When(Expression):
 
 @dataclass(frozen=True, repr=False)
 class Affinity(Expression):
-    """What a user feels for a point's category: the request-time map `params={given: {category: weight}}` at `key`.
+    """What a user feels for a point's category: the request-time map `params={param: {category: weight}}` at `key`.
 
     Points whose category isn't in the map, or that have none, get `default` (0 if it is None); a point with several
     categories gets the sum of their weights. Only the categories in the map are sent, however many the collection

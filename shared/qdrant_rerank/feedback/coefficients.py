@@ -213,8 +213,8 @@ MOST_HASHES: Final = 500
 """How many are kept."""
 
 
-def same(text: str) -> str:
-    """The text without differences of capitals and spaces."""
+def normalise_text(text: str) -> str:
+    """The text in lower case, its words with one space between."""
     return " ".join(text.casefold().split())
 
 
@@ -230,4 +230,4 @@ def count_known(hashes: str, texts: Iterable[str]) -> int:
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(same(text).encode()).hexdigest()[:HASH_DIGITS]
+    return hashlib.sha256(normalise_text(text).encode()).hexdigest()[:HASH_DIGITS]

@@ -52,7 +52,7 @@ from .._internals import (
     walk,
 )
 from ..errors import FormatError
-from ..evaluate._internals import RetryingServices, stable
+from ..evaluate._internals import RetryingServices, with_stable_ties
 from ..expressions import Expression, ExpressionLike, as_expression
 from ..planning import Target
 from ..stages import Formula, Stage
@@ -323,7 +323,7 @@ def search_candidates(
     """The candidates for one query whose points meet `filter` beside the options', in one round trip."""
     inputs = yield from embed_query(query, candidates.formula.needs(), target)
     options = replace(candidates.options, filter=both(candidates.options.filter, filter))
-    alone = [(each, stable(each, replace(options, limit=each.limit or 1))) for each in candidates.alone]
+    alone = [(each, with_stable_ties(each, replace(options, limit=each.limit or 1))) for each in candidates.alone]
 
     def requests() -> list[Request]:
         return [candidate.request(inputs, candidate.widen(own)) for candidate, own in alone]

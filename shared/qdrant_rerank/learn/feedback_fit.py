@@ -24,17 +24,17 @@ from .._internals import (
     Mode,
     arun,
     check_counts,
-    few,
     hashes_of,
     in_worker,
     is_whole,
+    list_few,
+    normalise_text,
     run,
-    same,
     tell_error,
 )
 from ..errors import FitError, MeasurementError
 from ..evaluate import DocId
-from ..evaluate._internals import MEASURING, RetryingServices, stops
+from ..evaluate._internals import MEASURING, RetryingServices, ends_measuring
 from ..feedback import Coefficients, Provenance, RelevanceFeedback
 from ..models import Reranker
 from ..planning import Plan, Target
@@ -180,7 +180,7 @@ def _stopping(task: Task) -> Generator[None]:
     try:
         yield
     except Exception as error:
-        if not stops(error):
+        if not ends_measuring(error):
             raise
         kept = "give cache= to keep scores" if task.cache is None else f"the scores are in {task.cache}"
         raise MeasurementError(
@@ -274,7 +274,7 @@ def check_fit_executor(executor: Any, wanted: type[Executor | AsyncExecutor]) ->
 
 def check_queries(texts: Iterable[str]) -> None:
     """Refuse to learn from fewer than 20 different queries. Raises FitError."""
-    different = len({same(text) for text in texts})
+    different = len({normalise_text(text) for text in texts})
     if different < LEAST_QUERIES:
         raise FitError(
             f"there are {different} different queries; the fit needs at least {LEAST_QUERIES}, and 50 to 200 are better"
@@ -335,8 +335,8 @@ class Task:
         judged = [query for query, grades in (self.qrels or {}).items() if grades]
         if judged and not any(query in self.texts for query in judged):
             raise StrategyError(
-                f"none of the {len(self.texts)} queries has judgments: the queries' ids are {few(list(self.texts))}, those of "
-                f"the qrels {few(judged)}"
+                f"none of the {len(self.texts)} queries has judgments: the queries' ids are {list_few(list(self.texts))}, "
+                f"those of the qrels {list_few(judged)}"
             )
 
     @cached_property
@@ -392,7 +392,7 @@ class Task:
     def learn(self, plan: Plan, gathered: Gathered) -> LearnedCoefficients:
         """The coefficients, judged by the reranker's scores. Raises FitError where too few queries found enough."""
         strategy, examples = self.plain.resolve(plan.target.schema), gathered.examples
-        if len({same(example.query) for example in examples}) < LEAST_QUERIES:
+        if len({normalise_text(example.query) for example in examples}) < LEAST_QUERIES:
             raise FitError(
                 f"only {len(examples)} of {len(self.distinct)} queries find more points with text and vector than there are "
                 f"seeds ({strategy.seed_count}); the fit needs {LEAST_QUERIES}"

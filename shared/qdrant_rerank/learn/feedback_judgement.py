@@ -14,7 +14,7 @@ from .. import Query, Rerank, SearchOptions, Strategy
 from .._internals import Column, Flow, Mode, Verdict, in_batches, plan_on, together
 from ..errors import FitError
 from ..evaluate import Interval, per_topic
-from ..evaluate._internals import ThreeWays, stable
+from ..evaluate._internals import ThreeWays, with_stable_ties
 from ..feedback import Coefficients, RelevanceFeedback
 from ..planning import Plan, Target
 from .calibration import ndcg_of_one
@@ -194,7 +194,7 @@ class Judging:
         ]
 
     def _plan(self, strategy: Strategy, limit: int) -> Plan:
-        return plan_on(strategy, self.target, stable(strategy, SearchOptions(limit=limit, filter=self.filter)))
+        return plan_on(strategy, self.target, with_stable_ties(strategy, SearchOptions(limit=limit, filter=self.filter)))
 
 
 def _ranking(documents: Iterable[str]) -> dict[str, float]:

@@ -33,10 +33,10 @@ from .._internals import (
     check_counts,
     in_batches,
     load_extra,
+    normalise_text,
     plan_on,
     read_vector,
     run,
-    same,
     similarities,
     together,
     value_at,
@@ -45,7 +45,7 @@ from .._internals import (
 )
 from ..errors import FitError, MissingExtra
 from ..evaluate import DocId, Qrels, Topic, Topics
-from ..evaluate._internals import aliases, first_sentence, other_ids, read_ranking, stable
+from ..evaluate._internals import aliases, first_sentence, other_ids, read_ranking, with_stable_ties
 from ..feedback import Coefficients, RelevanceFeedback
 from ..planning import Plan, Target
 from .features import draw_points
@@ -263,7 +263,7 @@ class Gathered(NamedTuple):
 
 def first_search(strategy: RelevanceFeedback, target: Target, candidates: int, filter: models.Filter | None = None) -> Plan:
     """The search for examples by a resolved strategy. Raises PlanError if it can't hand on so many points."""
-    options = stable(
+    options = with_stable_ties(
         strategy.seeds, replace(strategy.seed_options(SearchOptions(limit=candidates, filter=filter)), limit=candidates)
     )
     return plan_on(strategy.seeds, target, options)
@@ -458,10 +458,10 @@ class FoldCoefficients:
 
 def fit_folds(examples: Sequence[Example], mode: Mode, folds: int = 5, seed: int = 0) -> FoldCoefficients:
     """The coefficients of all examples, and for each of at most so many folds those of the others. Raises as `train`."""
-    groups = sorted({same(example.query) for example in examples})
+    groups = sorted({normalise_text(example.query) for example in examples})
     random.Random(seed).shuffle(groups)
     fold_of = {group: place % folds for place, group in enumerate(groups)}
-    unseen_by = {example.query: fold_of[same(example.query)] for example in examples}
+    unseen_by = {example.query: fold_of[normalise_text(example.query)] for example in examples}
     fitted = [
         train([example for example in examples if unseen_by[example.query] != fold], mode)
         for fold in range(min(folds, len(groups)))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import MissingExtra, QueryError, ScoringError, StrategyError
 from ..schema import Kind
-from ..values import brief, check_counts, few, is_finite, is_whole
+from ..values import brief, check_counts, is_finite, is_whole, list_few
 from .base import check_whole
 from .web_calls import ApiKey, ApiKeyLike, CohereCalls, Options, Requests
 
@@ -37,7 +37,7 @@ def read_scores(reply: Any, wanted: int) -> list[float]:
             raise ScoringError(f"Cohere returned the score {score!r} for index {index}: it is no finite number")
         scores[index] = float(score)
     if missing := [place for place in range(wanted) if place not in scores]:
-        raise ScoringError(f"Cohere returned {len(scores)} scores for {wanted} texts: none for index {few(missing)}")
+        raise ScoringError(f"Cohere returned {len(scores)} scores for {wanted} texts: none for index {list_few(missing)}")
     return [scores[place] for place in range(wanted)]
 
 

@@ -249,7 +249,7 @@ def _tuning_numbers(tuning: Any) -> Iterator[tuple[str, str]]:
     if tuning.detectable is not None:
         yield "smallest gain that so many queries would show", f"{tuning.detectable:.4f}"
     yield "best possible order of the same candidates", f"{ceiling.value:.4f}"
-    yield "relevant documents among the candidates", f"{ceiling.recall:.1%} (candidates of each candidate: {ceiling.depth})"
+    yield "relevant documents among the candidates", f"{ceiling.recall:.1%} (points of each candidate: {ceiling.depth})"
     for candidate, recall in ceiling.candidate_recall.items():
         yield f"of these found by {candidate}", f"{recall:.1%}"
     took = f"{amount(float(spent.requests))} searches in {amount(float(spent.round_trips))} round trips"

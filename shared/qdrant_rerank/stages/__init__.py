@@ -1,7 +1,7 @@
 """What Qdrant runs by itself: `Nearest`, `Fusion`, `Formula`, `Mmr`.
 
 A new stage is a frozen dataclass with `query` (what to ask Qdrant), and what it says of itself: the vector that it
-compares, its problems on a collection, the features that it needs of the server. `docs/extending.md` shows one.
+compares, its problems on a collection, the abilities that it needs of the server. `docs/extending.md` shows one.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ from .._internals import (
 )
 from ..errors import MeasurementError
 from ..evaluate import Qrels, Topic, per_topic
-from ..evaluate._internals import is_setup_error, prepare_options, read_ranking, scorings, stops
+from ..evaluate._internals import ends_measuring, is_setup_error, prepare_options, read_ranking, scorings
 from ..planning import Schema, Target
 from ..stages import Formula, Stage
 from .configurations import Family, LeftOut, Option, Scorer, effort_of
@@ -396,7 +396,7 @@ def _catch_error(flow: Flow[Points], topic: Topic) -> Flow[Points | Exception]:
             raise
         if isinstance(error, BudgetSpent):
             raise
-        if stops(error) and not isinstance(asked[-1], Score | Scores):  # a model's failures are its own
+        if ends_measuring(error) and not isinstance(asked[-1], Score | Scores):  # a model's failures are its own
             raise MeasurementError(
                 f"stopped at topic {topic.id!r}, as a strategy that fails would be left out (cache= keeps what the candidates "
                 f"found, and the same call goes on from there): {tell_error(error)}"
