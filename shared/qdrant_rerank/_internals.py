@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .clients import AsyncClientLike, Clients, client_options, close_on_error, find_delay, grpc_port_of
     from .coalescing import Coalescer, ThreadCoalescer, can_share, is_large
     from .costs import PRICES, estimate
-    from .calls import Deadline, lift_deadline, timeout_problem, whole_seconds, within
+    from .calls import Deadline, INGEST, NO_RETRIES, lift_deadline, timeout_problem, whole_seconds, within
     from .edge.changes import make_change
     from .edge.groups import group_hits
     from .edge.shards import OPENING, RESERVE, Shard, disk_of, disk_usage
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from .expressions.view import reader, uuid_of
     from .expressions.wire import CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits
     from .feedback.coefficients import HASH_DIGITS, MOST_HASHES, Mode, Verdict, count_known, hashes_of, normalise_text
-    from .feedback.rounds import fold, native_query, pairs_of, read_vector, similarities, unit, weights_of
+    from .feedback.rounds import fold, native_query, pairs_of, read_vector, similarities, weights_of
     from .feedback.strategy import RECALL_READS, SEEDS
     from .formula_limits import Extent, MAX_BYTES, MAX_CONDITIONS, extent, extent_problems, extent_warnings
     from .ingest.documents import point_ids
@@ -77,7 +77,6 @@ if TYPE_CHECKING:
     from .query import Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict
     from .request_parts import conditions_of, models_within, parts_of, strict_limits
     from .rerank import BEYOND, Candidate, DocumentReranker, MUTE, MissingText, READ, Unread
-    from .calls import INGEST, Left, NO_RETRIES
     from .trained import names_points, random_points
     from .schema import Kind as VectorKind, read_node_schema
     from .search import contradicts, guard, read_batch, read_points, search
@@ -106,7 +105,7 @@ else:
             "clients": "AsyncClientLike, Clients, client_options, close_on_error, find_delay, grpc_port_of",
             "coalescing": "Coalescer, ThreadCoalescer, can_share, is_large",
             "costs": "PRICES, estimate",
-            "calls": "Deadline, lift_deadline, timeout_problem, whole_seconds, within, INGEST, Left, NO_RETRIES",
+            "calls": "Deadline, lift_deadline, timeout_problem, whole_seconds, within, INGEST, NO_RETRIES",
             "edge.changes": "make_change",
             "edge.groups": "group_hits",
             "edge.shards": "OPENING, RESERVE, Shard, disk_of, disk_usage",
@@ -133,7 +132,7 @@ else:
             "quote, reader, uuid_of",
             "expressions.wire": "CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits",
             "feedback.coefficients": "HASH_DIGITS, MOST_HASHES, Mode, Verdict, count_known, hashes_of, normalise_text",
-            "feedback.rounds": "fold, native_query, pairs_of, read_vector, similarities, unit, weights_of",
+            "feedback.rounds": "fold, native_query, pairs_of, read_vector, similarities, weights_of",
             "feedback.strategy": "RECALL_READS, SEEDS",
             "formula_limits": "Extent, MAX_BYTES, MAX_CONDITIONS, extent, extent_problems, extent_warnings",
             "ingest.documents": "point_ids",
