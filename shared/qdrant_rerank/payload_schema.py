@@ -97,12 +97,12 @@ class PayloadKeySchema:
         """All of it as plain values, for JSON."""
         return asdict(replace(self, types=dict(self.types))) | {"values": [asdict(each) for each in self.values]}
 
-    def describe_values(self, most: int = 5) -> str:
-        """Its range, or the first of its values, on one line; "" where neither is known."""
+    def describe_values(self) -> str:
+        """Its range, or the first five of its values, on one line; "" where neither is known."""
         if self.least is not None:
             return f"{_shown(self.least)} … {_shown(self.most)}"
-        shown = ", ".join(f"{each.value!r} ({each.count:,})" for each in self.values[:most])
-        return shown + (", …" if shown and (len(self.values) > most or not self.is_complete) else "")
+        shown = ", ".join(f"{each.value!r} ({each.count:,})" for each in self.values[:5])
+        return shown + (", …" if shown and (len(self.values) > 5 or not self.is_complete) else "")
 
 
 @dataclass(frozen=True)

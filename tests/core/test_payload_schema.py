@@ -183,7 +183,7 @@ def test_it_is_text_and_json(found: PayloadSchema) -> None:
 
 def test_values_beyond_the_first_are_said_to_be_there() -> None:
     many = PayloadKeySchema("key", {"keyword": 1.0}, 1.0, values=tuple(ValueCount(f"v{n}", 9 - n) for n in range(6)))
-    assert many.describe_values(2) == "'v0' (9), 'v1' (8), …"
+    assert many.describe_values() == "'v0' (9), 'v1' (8), 'v2' (7), 'v3' (6), 'v4' (5), …"
     assert PayloadKeySchema("key", {}, 0.0).describe_values() == ""
     assert PayloadKeySchema("key", {}, 0.0).type is None
 

@@ -238,6 +238,6 @@ def test_an_llm_that_refuses_to_describe_itself_is_named_by_its_class() -> None:
 
 def test_without_llama_index_an_llm_with_its_methods_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     model = LlmPointwise(Completes(answer=length_score))
-    monkeypatch.setitem(sys.modules, "llama_index.core", None)
+    monkeypatch.setitem(sys.modules, "llama_index.core.llms", None)
     with pytest.raises(MissingExtra, match=r"qdrant-rerank\[llama-index\]"):
         model.score("q", ["a"])

@@ -11,14 +11,12 @@ into the engine's objects and back.
 
 from __future__ import annotations
 
-from ..errors import EngineError, MissingExtra
+from .._lazy import load_extra
+from ..errors import EngineError
 
-try:
-    import qdrant_edge as _engine  # noqa: F401  # pyright: ignore[reportUnusedImport]  # every module here uses it
-except ImportError as _error:  # pragma: no cover  # tested in a process of its own
-    raise MissingExtra("the embedded Rust engine", "edge") from _error
+load_extra("qdrant_edge", "the embedded Rust engine", "edge")  # every module here imports it
 
-from .client import AsyncEdgeClient, EdgeClient
-from .values import VERSION
+from .client import AsyncEdgeClient, EdgeClient  # noqa: E402
+from .values import VERSION  # noqa: E402
 
 __all__ = ["VERSION", "AsyncEdgeClient", "EdgeClient", "EngineError"]

@@ -86,7 +86,7 @@ class CohereModel:
     _most: ClassVar[int] = 96  # texts in one request
 
     def __post_init__(self) -> None:
-        if find_spec("cohere") is None or find_spec("tenacity") is None:
+        if find_spec("cohere") is None:
             raise MissingExtra(type(self).__name__, "cohere")
         self._check()
         key = ApiKey.of(self.api_key, _VARIABLES)

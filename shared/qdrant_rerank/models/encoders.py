@@ -17,19 +17,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias, cast, get_args, runtime_checkable
+from typing import Any, ClassVar, Final, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from ..errors import MissingExtra, QueryError, StrategyError
+from .._lazy import load_extra
+from ..errors import QueryError, StrategyError
 from ..schema import Kind, Schema
 from ..steps import QueryVector
 from ..values import check_counts, is_finite
-
-if TYPE_CHECKING:
-    import qdrant_edge
 
 
 @runtime_checkable
@@ -254,21 +252,18 @@ class Bm25:
 
 
 @lru_cache(maxsize=32)  # kept here rather than in the encoder, which stays a plain value that pickles
-def _model(settings: Bm25) -> qdrant_edge.Bm25:
-    try:
-        import qdrant_edge
-    except ModuleNotFoundError as error:
-        raise MissingExtra("Bm25", "edge") from error
-    config = qdrant_edge.Bm25Config(
+def _model(settings: Bm25) -> Any:
+    engine = load_extra("qdrant_edge", "Bm25", "edge")
+    config = engine.Bm25Config(
         language=settings.language, k=float(settings.k), b=float(settings.b), avg_len=float(settings.avg_len)
     )
     try:
-        return qdrant_edge.Bm25(config)
+        return engine.Bm25(config)
     except ValueError as error:
         raise StrategyError(f"{settings!r}: {error}") from error
 
 
-def _plain(vector: qdrant_edge.SparseVector) -> models.SparseVector:
+def _plain(vector: Any) -> models.SparseVector:
     return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, NamedTuple
 
-from ..errors import MissingExtra, ScoringError, StrategyError
+from .._lazy import load_extra
+from ..errors import ScoringError, StrategyError
 from ..threads import in_worker, inherits
 from ..values import is_finite
 from .base import CompressesDocuments, PostprocessesNodes, Reranker, check_scores
@@ -208,11 +209,8 @@ class CompressorModel(FrameworkModel):
     """A LangChain document compressor as a reranker; see `from_compressor`."""
 
     def _made(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
-        try:
-            from langchain_core.documents import Document
-        except ImportError as error:
-            raise MissingExtra("from_compressor", "langchain") from error
-        return [Document(page_content=texts[number], metadata={_KEY: number}) for number in shown]
+        documents = load_extra("langchain_core.documents", "from_compressor", "langchain")
+        return [documents.Document(page_content=texts[number], metadata={_KEY: number}) for number in shown]
 
     def _sync(self, query: str, made: list[Any]) -> Any:
         return self._reranker.compress_documents(made, query)
@@ -232,12 +230,9 @@ class PostprocessorModel(FrameworkModel):
     """A LlamaIndex node postprocessor as a reranker; see `from_postprocessor`."""
 
     def _made(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
-        try:
-            from llama_index.core.schema import NodeWithScore, TextNode
-        except ImportError as error:
-            raise MissingExtra("from_postprocessor", "llama-index") from error
+        schema = load_extra("llama_index.core.schema", "from_postprocessor", "llama-index")
         # the number is in the id alone: metadata is part of the text that rerankers read
-        return [NodeWithScore(node=TextNode(text=texts[number], id_=f"{_ID}{number}")) for number in shown]
+        return [schema.NodeWithScore(node=schema.TextNode(text=texts[number], id_=f"{_ID}{number}")) for number in shown]
 
     def _sync(self, query: str, made: list[Any]) -> Any:
         return self._reranker.postprocess_nodes(made, query_str=query)

@@ -16,7 +16,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
-from ..errors import ClientError, MissingExtra, StrategyError
+from .._lazy import load_extra
+from ..errors import ClientError, StrategyError
 from ..threads import inherits
 from ..values import is_finite
 from .llm_prompts import Prompt
@@ -200,7 +201,7 @@ class _LlamaIndex:
                 else:
                     self._counters.bad("unstructured")
                 self._counters.add("retried")
-        llms, _ = _llama_index()
+        llms = _llama_index("llms")
         messages = [llms.ChatMessage(role="system", content=prompt.system), llms.ChatMessage(role="user", content=prompt.user)]
         return _text((yield self._call("chat", messages)))
 
@@ -258,17 +259,14 @@ def _text(answer: Any) -> object:
     return content
 
 
-def _llama_index() -> Any:
-    try:
-        from llama_index.core import llms, prompts
-    except ImportError as error:  # an LLM with the same methods, but not of LlamaIndex
-        raise MissingExtra("an LLM of LlamaIndex", "llama-index") from error
-    return llms, prompts
+def _llama_index(part: str) -> Any:
+    """A package of LlamaIndex; that isn't installed where an LLM has the same methods, but isn't LlamaIndex's."""
+    return load_extra(f"llama_index.core.{part}", "an LLM of LlamaIndex", "llama-index")
 
 
 def _template() -> Any:
     """A template of two variables: texts that are substituted aren't searched for further `{variables}`."""
-    llms, prompts = _llama_index()
+    llms, prompts = _llama_index("llms"), _llama_index("prompts")
     roles = {"system": "{qr_system}", "user": "{qr_user}"}
     return prompts.ChatPromptTemplate([llms.ChatMessage(role=role, content=content) for role, content in roles.items()])
 
@@ -284,5 +282,4 @@ def _has_no_async(llm: Any) -> bool:
 
 def _blocks(llm: Any) -> bool:
     """Whether an LLM's `achat` is that of LlamaIndex's `CustomLLM`, which calls the sync method in the event loop."""
-    llms, _ = _llama_index()
-    return inherits(llm, llms.CustomLLM, "achat")
+    return inherits(llm, _llama_index("llms").CustomLLM, "achat")

@@ -17,8 +17,9 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
+from .._lazy import load_extra
 from ..calls import Policy
-from ..errors import MissingExtra, StrategyError
+from ..errors import StrategyError
 from ..steps import adrive, drive
 from ..threads import PerLoop, in_worker
 
@@ -268,10 +269,7 @@ class CohereCalls:
             await client.__aexit__(None, None, None)
 
     def _make(self, kind: str) -> Any:
-        try:
-            import cohere
-        except ModuleNotFoundError as error:
-            raise MissingExtra("Cohere", "cohere") from error
+        cohere = load_extra("cohere", "Cohere", "cohere")
         # the SDK reads CO_API_URL too, but when it is imported
         url = self._base_url or from_environment("CO_API_URL")
         return getattr(cohere, kind)(api_key=self._key.reveal(), client_name="qdrant-rerank", base_url=url)
