@@ -461,10 +461,11 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
     def describe(self, **options: Unpack[CallOptions]) -> PlanDescription:
         """What a call with these options asks of Qdrant, what it costs, and which servers would refuse it; `print` it.
 
-        Unless the options have the query's vectors, vectors and request-time values in the request are stand-ins.
+        Unless the options have the query's vectors, vectors and request-time values in the request are stand-ins. A sample of
+        points tells keys that none has, and values of another type than is read.
         """
         call = self._call(options)
-        plan = self._executor(Executor).plan(call.strategy, call.options)
+        plan = self._executor(Executor).answer(call.strategy, call.options, lambda plan: plan.check_keys())
         return plan.describe() if call.vectors is None else plan.describe(call.query(plan, ""))
 
     @property

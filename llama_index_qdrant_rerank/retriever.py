@@ -312,9 +312,13 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
         return answers
 
     def describe(self, **options: Unpack[RetrievalOptions]) -> PlanDescription:
-        """What a query with these options asks of Qdrant, what it costs, and which servers would refuse it; `print` it."""
+        """What a query with these options asks of Qdrant, what it costs, and which servers would refuse it; `print` it.
+
+        A sample of points tells keys that none has, and values of another type than is read.
+        """
         retriever = self.with_options(**options)
-        return retriever._source.executor().plan(retriever._ranking(), retriever._options.search_options).describe()
+        executor, asked = retriever._source.executor(), retriever._options.search_options
+        return executor.answer(retriever._ranking(), asked, lambda plan: plan.check_keys()).describe()
 
     def _ranking(self) -> Strategy:
         return self._options.strategy or self._source.strategy()

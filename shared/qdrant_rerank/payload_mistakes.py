@@ -3,22 +3,28 @@
 It takes a suspicion: no result has the key, or nothing meets the call's filter. Then one random sample is drawn, through the
 executor's fixed filter, and kept as long as what is known of the collection; a query whose keys are there asks for nothing
 more. For a key that no sampled point has, one request looks for a point that has it, unless the collection is large. Nothing is
-said of fewer than 20 points, nor of keys with a payload index, which are there for rare values. A call's own filter isn't part
-of the sample: a misspelt key lets nothing through. Of other keys only the one that is meant is shown.
+said of fewer than 20 points, nor of keys whose payload index holds points, which are there for rare values. A call's own filter
+isn't part of the sample: a misspelt key lets nothing through. Of other keys only the one that is meant is shown.
+
+A value of another type is told where no sampled point has the right one: a key with values of several types may be read by
+each, and alternatives of a filter may be there for each. Text matches no number, a whole number no float (but with an integer
+index, which takes 3.0 for 3), and neither matches true or false.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import chain
 from typing import Any, Final, Literal, TypeAlias
 
 from qdrant_client import models
 
 from .errors import Lint, warn
-from .expressions.inspect import payload_keys
+from .expressions.inspect import payload_keys, walk
+from .expressions.nodes import Affinity, Expression, When
 from .expressions.view import reader
 from .payload_schema import LEAST, read_payloads
 from .query import SearchOptions, Target
@@ -26,7 +32,7 @@ from .steps import Flow, Points, Search
 from .strategies import Strategy
 from .trained import random_points
 
-Kind: TypeAlias = Literal["number", "date-time", "place", "value"]
+Kind: TypeAlias = Literal["number", "date-time", "place", "text", "day", "integer", "bool", "category", "value"]
 
 SAMPLED: Final = 100
 """Random points that are looked at."""
@@ -37,23 +43,38 @@ _KINDS: Final[dict[models.PayloadSchemaType | None, Kind]] = {
     models.PayloadSchemaType.DATETIME: "date-time",
     models.PayloadSchemaType.GEO: "place",
 }
-_HOLD: Final[dict[Kind, frozenset[str]]] = {
-    "number": frozenset({"integer", "float"}),
-    "date-time": frozenset({"datetime"}),
-    "place": frozenset({"geo"}),
+_TEXTS: Final = frozenset({"keyword", "text", "uuid", "day", "datetime"})
+_READ_AS: Final[dict[Kind, tuple[str, frozenset[str]]]] = {
+    "number": ("reads a number", frozenset({"integer", "float"})),
+    "date-time": ("reads a date-time", frozenset({"day", "datetime"})),
+    "place": ("reads a place", frozenset({"geo"})),
+    "text": ("matches text", _TEXTS),
+    "day": ("matches a day", _TEXTS - {"datetime"}),
+    "integer": ("matches a whole number", frozenset({"integer"})),
+    "bool": ("matches true or false", frozenset({"bool"})),
+    "category": ("takes whole numbers and texts", _TEXTS | {"integer"}),
 }
-_READ_BY: Final[dict[str, tuple[str, str]]] = {
-    "integer": ("numbers", "field({key!r}, default=…)"),
-    "float": ("numbers", "field({key!r}, default=…)"),
-    "datetime": ("date-times", "datetime_field({key!r}, default=…)"),
-    "geo": ("places", "geo_distance(…, {key!r}, default=…)"),
-    "bool": ("true or false", "when(models.FieldCondition(key={key!r}, match=models.MatchValue(value=True)))"),
-    "keyword": ("text", ""),
-    "text": ("text", ""),
-    "uuid": ("UUIDs", ""),
-    "object": ("objects", ""),
-    "array": ("arrays within arrays", ""),
+"""What is done with a value, and the types that it may have; `category` is what affinities and groups know."""
+_STORED: Final[dict[str, tuple[str, str, str]]] = {
+    "integer": ("whole numbers", "field({key!r}, default=…)", "a whole number, without quotes"),
+    "float": ("floats", "field({key!r}, default=…)", ""),
+    "day": ("date-times", "datetime_field({key!r}, default=…)", ""),
+    "datetime": ("date-times", "datetime_field({key!r}, default=…)", ""),
+    "geo": ("places", "geo_distance(…, {key!r}, default=…)", ""),
+    "bool": (
+        "true or false",
+        "when(models.FieldCondition(key={key!r}, match=models.MatchValue(value=True)))",
+        "true or false, without quotes",
+    ),
+    "keyword": ("text", "", "text, in quotes"),
+    "text": ("text", "", "text, in quotes"),
+    "uuid": ("UUIDs", "", "text, in quotes"),
+    "object": ("objects", "", ""),
+    "array": ("arrays within arrays", "", ""),
 }
+"""For each type of values: their name, the function that reads them in a formula, and what a condition has to match."""
+_RANGES: Final = {"integer": "numbers", "float": "numbers", "day": "date-times", "datetime": "date-times"}
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _FORMULA: Final = "the formula"
 _MARKS: Final = re.compile(r'\[\d*\]|"')
 
@@ -81,75 +102,140 @@ class Reading:
         return self.key, self.kind, self.whose
 
 
-def read_by_strategy(strategy: Strategy) -> Iterator[Reading]:
-    """What a strategy's formulas read with a default, and its filters. Learned formulas are checked by what they learned."""
+def read_by_strategy(strategy: Strategy, params: Mapping[str, Any] | None = None) -> Iterator[Reading]:
+    """What a strategy's formulas read with a default, and its filters. Learned formulas are checked by what they learned.
+
+    A query's params say as what affinities read.
+    """
     for expression in strategy.expressions_as_written():
+        matched = _matched_by(expression, params or {})
         for key in payload_keys(expression):
             if key.has_default:
-                kind = _KINDS.get(key.index, "value")
-                yield Reading(key.key, kind, _FORMULA, "takes the default for each of them")
+                reading = Reading(key.key, "value", _FORMULA, "takes the default for each of them")
+                if key.is_read and key.index in _KINDS:
+                    yield replace(reading, kind=_KINDS[key.index])
+                elif (kind := matched.get(reading.plain)) is None or key.is_read:
+                    yield replace(reading, kind=kind or "value")
+                else:
+                    yield replace(reading, kind=kind, without="takes 0 for each of them")
     for stage in strategy.stages():
         if stage.filter is not None:
             yield from _read_by_filter(stage.filter, f"the filter of {type(stage).__name__}")
 
 
-def read_in_results(strategy: Strategy, options: SearchOptions) -> Iterator[Reading]:
+def _matched_by(expression: Expression, params: Mapping[str, Any]) -> dict[str, Kind]:
+    """As what a formula's conditions and affinities read each key; `value` where they differ, as one may be meant to fail."""
+    found: dict[str, set[Kind]] = {}
+    for node in walk(expression):
+        if isinstance(node, When):
+            for each in _read_by_filter(models.Filter(must=[node.condition]), _FORMULA):
+                found.setdefault(each.plain, set()).add(each.kind)
+        elif isinstance(node, Affinity):
+            weights = params.get(node.param)
+            kinds = {_kind_of_value(each) for each in weights} if isinstance(weights, Mapping) else set[Kind]()
+            kind: Kind = kinds.pop() if len(kinds) == 1 else "category"
+            found.setdefault(_MARKS.sub("", node.key), set()).add(kind)
+    return {key: kinds.pop() if len(kinds) == 1 else "value" for key, kinds in found.items()}
+
+
+def read_in_results(strategy: Strategy, options: SearchOptions, params: Mapping[str, Any] | None = None) -> Iterator[Reading]:
     """What of it a call's results show, as the call selects of the payload."""
-    return (each for each in read_by_strategy(strategy) if _shows(options, each))
+    return (each for each in read_by_strategy(strategy, params) if _shows(options, each))
 
 
 def _read_by_call(options: SearchOptions) -> Iterator[Reading]:
     if options.filter is not None:
         yield from _read_by_filter(options.filter, "the call's filter")
     if options.group_by is not None:
-        yield Reading(options.group_by, "value", "the call's group_by", "leaves each of them out")
+        yield Reading(options.group_by, "category", "the call's group_by", "leaves each of them out")
 
 
 def _read_by_filter(filter: models.Filter, whose: str, prefix: str = "") -> Iterator[Reading]:
     """The keys of conditions that have to be met; what must not be may well be nowhere."""
     least = None if filter.min_should is None else filter.min_should.conditions
-    for clause in (filter.must, filter.should, least):
-        for each in clause if isinstance(clause, list) else [] if clause is None else [clause]:
-            match each:
-                case models.Filter():
-                    yield from _read_by_filter(each, whose, prefix)
-                case models.NestedCondition():
-                    yield from _read_by_filter(each.nested.filter, whose, f"{prefix}{each.nested.key}.")
-                case models.FieldCondition() if each.is_empty is None and each.is_null is None:
-                    yield Reading(prefix + each.key, _kind_of(each), whose, "lets none of them through")
-                case _:
-                    pass
+    for clause, is_choice in ((filter.must, False), (filter.should, True), (least, True)):
+        conditions = clause if isinstance(clause, list) else [] if clause is None else [clause]
+        read = [list(_read_by_condition(each, whose, prefix)) for each in conditions]
+        kinds: dict[str, set[Kind]] = {}
+        for each in chain.from_iterable(read):
+            kinds.setdefault(each.plain, set()).add(each.kind)
+        for each in chain.from_iterable(read):
+            # of alternatives one may be for each type that a key has; one that reads nothing may let all through
+            is_open = is_choice and (len(kinds[each.plain]) > 1 or not all(read))
+            yield replace(each, kind="value") if is_open else each
+
+
+def _read_by_condition(condition: models.Condition, whose: str, prefix: str) -> Iterator[Reading]:
+    match condition:
+        case models.Filter():
+            yield from _read_by_filter(condition, whose, prefix)
+        case models.NestedCondition():
+            yield from _read_by_filter(condition.nested.filter, whose, f"{prefix}{condition.nested.key}.")
+        case models.FieldCondition() if condition.is_empty is None and condition.is_null is None:
+            yield Reading(prefix + condition.key, _kind_of(condition), whose, "lets none of them through")
+        case _:
+            pass
 
 
 def _kind_of(condition: models.FieldCondition) -> Kind:
     if condition.range is not None:
         return "date-time" if isinstance(condition.range, models.DatetimeRange) else "number"
-    places = condition.geo_bounding_box, condition.geo_radius, condition.geo_polygon
-    return "value" if places == (None, None, None) else "place"
+    if condition.geo_bounding_box or condition.geo_radius or condition.geo_polygon:
+        return "place"
+    match condition.match:
+        case models.MatchText() | models.MatchTextAny() | models.MatchPhrase():
+            return "text"
+        case models.MatchValue(value=value):
+            return _kind_of_value(value)
+        case models.MatchAny(any=values):
+            kinds = {_kind_of_value(each) for each in values}
+            return kinds.pop() if len(kinds) == 1 else "text" if kinds == {"text", "day"} else "value"
+        case _:  # what is excepted may be of any type
+            return "value"
 
 
-def tell_mistakes(strategy: Strategy, options: SearchOptions, target: Target, points: Points) -> Flow[None]:
+def _kind_of_value(value: object) -> Kind:
+    if isinstance(value, str):
+        return "day" if _DAY.fullmatch(value) else "text"
+    return "bool" if isinstance(value, bool) else "integer"
+
+
+def tell_mistakes(
+    strategy: Strategy, options: SearchOptions, target: Target, points: Points, params: Mapping[str, Any] | None = None
+) -> Flow[None]:
     """Warn of keys that the results let suspect and a sample confirms; one search where the sample isn't there yet."""
-    quirks, count = target.quirks, target.schema.points
+    quirks = target.quirks
     if points:
-        read = list(read_in_results(strategy, options))
+        read = list(read_in_results(strategy, options, params))
     else:
         read = [each for each in (*read_by_strategy(strategy), *_read_by_call(options)) if each.whose != _FORMULA]
     new = [each for each in read if each.memory not in quirks.checked]
     quirks.checked.update(each.memory for each in new)
+    if points:  # whatever the params: that is what the next query asks for
+        quirks.checked.update(each.memory for each in read_in_results(strategy, options))
     payloads = [point.payload or {} for point in points]
-    suspects = [each for each in new if not _is_in(each, payloads)]
+    for lint in (yield from _confirm([each for each in new if not _is_in(each, payloads)], options, target)):
+        warn(lint)
+
+
+def find_mistakes(strategy: Strategy, options: SearchOptions, target: Target) -> Flow[list[Lint]]:
+    """What `tell_mistakes` would warn of, before any query: always by a sample."""
+    return (yield from _confirm([*read_by_strategy(strategy), *_read_by_call(options)], options, target))
+
+
+def _confirm(suspects: Sequence[Reading], options: SearchOptions, target: Target) -> Flow[list[Lint]]:
+    """What a sample confirms of these."""
+    count = target.schema.points
     if not suspects or count is None or count < LEAST:
-        return
-    if (known := quirks.key_types) is None:
+        return []
+    if (known := target.quirks.key_types) is None:
         known = yield from _look(target, options)
     if not known:
-        return
+        return []
     mistaken = list(dict.fromkeys(suspects))
     absent = [each for each in mistaken if _is_absent(each, known, target)]
     rare = (yield from _look_for(absent, options)) if absent and count <= SEARCHED else None
-    for lint in _mistakes(mistaken, known, absent, rare, target):
-        warn(lint)
+    return list(_mistakes(mistaken, known, absent, rare, target))
 
 
 def _shows(options: SearchOptions, reading: Reading) -> bool:
@@ -175,6 +261,14 @@ def _is_read(value: Any, kind: Kind) -> bool:
             return isinstance(value, str) and value[:4].isdigit()
         case "place":
             return isinstance(value, Mapping)
+        case "day":
+            return isinstance(value, str) and _DAY.fullmatch(value) is not None
+        case "text":
+            return isinstance(value, str)
+        case "bool":
+            return isinstance(value, bool)
+        case "integer" | "category":
+            return isinstance(value, int if kind == "integer" else int | str) and not isinstance(value, bool)
         case _:
             return value is not None
 
@@ -189,8 +283,16 @@ def _look(target: Target, options: SearchOptions) -> Flow[Mapping[str, tuple[str
         [points] = yield from Search([request], options.consistency, options.timeout)
     except Exception:  # strict mode, or no right to: queries may do all the same, and go on
         return {}
-    found = read_payloads(target.schema, [point.payload or {} for point in points], SAMPLED)
-    target.quirks.key_types = known = {each.key: tuple(each.types) for each in found.keys if each.types}
+    payloads = [point.payload or {} for point in points]
+    found = read_payloads(target.schema, payloads, SAMPLED)
+    known = {each.key: tuple(each.types) for each in found.keys if each.types}
+    for key, types in [*known.items()]:
+        if types == ("datetime",):  # a day matches none that has a time
+            days = {_DAY.fullmatch(str(value)) is not None for payload in payloads for value in reader(key)(payload) or ()}
+            known[key] = tuple("day" if is_day else "datetime" for is_day in sorted(days))
+        elif types == ("geo",):
+            known |= {f"{key}.lat": ("float",), f"{key}.lon": ("float",)}
+    target.quirks.key_types = known
     target.quirks.sampled = found.points
     return known
 
@@ -214,7 +316,8 @@ def _text_keys(target: Target) -> tuple[str, ...]:
 
 def _is_absent(reading: Reading, known: Mapping[str, tuple[str, ...]], target: Target) -> bool:
     """Whether no sampled point has the key, nor one below it, and nothing else speaks for it."""
-    expected = {*_text_keys(target), *(_MARKS.sub("", key) for key in target.schema.indexes)}
+    schema = target.schema
+    expected = {*_text_keys(target), *(_MARKS.sub("", key) for key in schema.indexes.keys() - schema.empty_indexes)}
     plain = [_MARKS.sub("", key) for key in known]
     there = any(key == reading.plain or key.startswith(f"{reading.plain}.") for key in plain)
     return not there and reading.plain not in expected
@@ -230,8 +333,11 @@ def _mistakes(
     collection, plain = target.schema.collection, {_MARKS.sub("", key): key for key in known}
     none = "no point" if rare is not None else f"none of {target.quirks.sampled} sampled points"
     for each in readings:
+        within = next((key for key in plain if key.startswith(f"{each.plain}.")), None)
         if each.plain in plain:
-            yield from _of_another_type(each, known[plain[each.plain]], collection)
+            yield from _of_another_type(each, known[plain[each.plain]], "", target)
+        elif within is not None:
+            yield from _of_another_type(each, ("object",), f"name a key within, such as {plain[within]!r}", target)
         elif each in absent and each.key not in (rare or ()):
             meant = _meant(each.plain, plain)
             hint = "." if meant is None else f"; did you mean {plain[meant]!r}?"
@@ -239,20 +345,31 @@ def _mistakes(
             yield Lint("absent-key", f"{none} of {collection!r} has {each.key!r}{hint} {whose} {each.without}")
 
 
-def _of_another_type(reading: Reading, types: Sequence[str], collection: str) -> Iterator[Lint]:
-    wanted = _HOLD.get(reading.kind)
-    if wanted is None or wanted & set(types):
+def _of_another_type(reading: Reading, types: Sequence[str], remedy: str, target: Target) -> Iterator[Lint]:
+    does, fitting = _READ_AS.get(reading.kind, ("", frozenset(types)))
+    if reading.kind == "integer" and target.schema.indexes.get(reading.key) == models.PayloadSchemaType.INTEGER:
+        fitting |= {"float"}
+    if fitting & set(types):
         return
-    there, function = _READ_BY[types[0]]
-    if reading.whose == _FORMULA and function:
-        remedy = f"read it by {function.format(key=reading.key)}"
-    else:
-        remedy = f"store {'ISO 8601 texts' if reading.kind == 'date-time' else reading.kind + 's'} there"
     yield Lint(
         "other-type",
-        f"the sampled points of {collection!r} hold {there} under {reading.key!r}, and {reading.whose} reads a {reading.kind} "
-        f"there: it {reading.without}; {remedy}",
+        f"the sampled points of {target.schema.collection!r} hold {_STORED[types[0]][0]} under {reading.key!r}, and "
+        f"{reading.whose} {does} there: it {reading.without}; {remedy or _remedy(reading, types[0])}",
     )
+
+
+def _remedy(reading: Reading, there: str) -> str:
+    """What to write instead, or to store."""
+    _, function, matched = _STORED[there]
+    if reading.kind == "category":
+        return "store one of these there"
+    if reading.kind not in _KINDS.values() and matched:
+        return f"match {matched}"
+    if reading.whose == _FORMULA and reading.kind in _KINDS.values() and function:
+        return f"read it by {function.format(key=reading.key)}"
+    if there in _RANGES:
+        return f"give a range of {_RANGES[there]}"
+    return f"store {'ISO 8601 texts' if reading.kind == 'date-time' else reading.kind + 's'} there"
 
 
 def _meant(key: str, known: Iterable[str]) -> str | None:

@@ -21,7 +21,7 @@ from .expressions.nodes import Expression, Raw
 from .expressions.view import path_problem
 from .formula_limits import filter_problems
 from .payload import AnyMapping, PayloadLike, as_mapping
-from .payload_mistakes import read_in_results, tell_mistakes
+from .payload_mistakes import find_mistakes, read_in_results, tell_mistakes
 from .query import Inputs, Query, SearchOptions, Target, both, check_query, embed_query, restrict
 from .request_parts import abilities_of, bad_paths, filter_limits, params_limits, request_limits, strict_limits
 from .schema import Schema
@@ -201,7 +201,7 @@ class Plan:
             yield from self._account_for(error)
             raise
         if not points or not self._readings <= self.target.quirks.checked:
-            yield from tell_mistakes(self.strategy, self.options, self.target, points)
+            yield from tell_mistakes(self.strategy, self.options, self.target, points, query.params)
         return points
 
     def answer(self, query: Query, explanations: bool) -> Flow[Explained]:
@@ -224,7 +224,7 @@ class Plan:
             yield from self._account_for(error)
             raise
         if not found.points or not self._readings <= self.target.quirks.checked:
-            yield from tell_mistakes(self.strategy, self.options, self.target, found.points)
+            yield from tell_mistakes(self.strategy, self.options, self.target, found.points, query.params)
         return found
 
     def _account_for(self, error: Exception) -> Flow[None]:
@@ -243,6 +243,15 @@ class Plan:
         raws = [node for expression in self._expressions for node in walk(expression) if isinstance(node, Raw)]
         if raws and (note := _UNGUARDED.format(part=brief(raws[0]))) not in getattr(error, "__notes__", ()):
             error.add_note(note)
+
+    def check_keys(self) -> Flow[Plan]:
+        """The plan, whose warnings name payload keys that no point has or holds otherwise than is read: by a sample of points.
+
+        For `executor.answer(strategy, options, lambda plan: plan.check_keys())`. `describe` itself asks for nothing, and a
+        query tells of such keys when its results let suspect them.
+        """
+        found = yield from find_mistakes(self.strategy, self.options, self.target)
+        return replace(self, strategy_warnings=(*self.strategy_warnings, *found))
 
     def describe(self, query: Query | None = None) -> PlanDescription:
         """What will be asked of Qdrant, what it costs, and which servers would refuse it.

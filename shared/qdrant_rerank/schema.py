@@ -73,6 +73,7 @@ class Schema:
         strict: the strict mode's settings, if the collection has them.
         shard_keys: of a custom-sharded collection, shard key → how many shards it has.
         index_params: payload key → what its index was made with beyond the type, where that is known.
+        empty_indexes: the keys whose payload index is whole and holds no point: none has such a value there.
         unknown: what isn't known of the collection, as a part of its cluster didn't answer.
     """
 
@@ -84,6 +85,7 @@ class Schema:
     strict: models.StrictModeConfigOutput | None = None
     shard_keys: Mapping[models.ShardKey, int] = field(default_factory=lambda: MappingProxyType({}))
     index_params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    empty_indexes: frozenset[str] = frozenset()
     unknown: tuple[str, ...] = ()
 
     @classmethod
@@ -108,6 +110,11 @@ class Schema:
             shard_keys=MappingProxyType(dict(shard_keys or {})),
             index_params=MappingProxyType(
                 {key: index.params for key, index in info.payload_schema.items() if index.params is not None}
+            ),
+            empty_indexes=frozenset(
+                key
+                for key, index in info.payload_schema.items()
+                if info.status == models.CollectionStatus.GREEN and not index.points
             ),
         )
 

@@ -28,10 +28,11 @@ from qdrant_rerank import (
 )
 from qdrant_rerank._internals import Trained
 from qdrant_rerank.expressions import rerank_score
+from qdrant_rerank.ingest import ensure_indexes
 from tests.engines import open_client
 from tests.support import CountingClient
 
-ASKED = Query("q", vectors={"": [1.0, 0.0]}, params={"taste": {"rail": 1.0}})
+ASKED = Query("q", vectors={"": [1.0, 0.0]}, params={"taste": {"rail": 1.0}, "mixed": {"rail": 1.0, 3: 1.0}})
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 HERE = models.GeoPoint(lat=46.0, lon=8.0)
 
@@ -48,6 +49,10 @@ def payload(number: int) -> dict[str, Any]:
             "new": True,
             "prices": [1, 2],
             "offers": [{"price": 3}],
+            "pages": 100 + number,
+            "at": f"2026-01-{number % 28 + 1:02}T12:00:00Z",
+            "mixed": number if number % 2 else str(number),
+            "author": {"name": "Ada"},
         },
     }
 
@@ -99,7 +104,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     ),
     "number as a date": (
         datetime_field("metadata.rating", default=LONG_AGO) * 0,
-        "hold numbers under 'metadata.rating'.*reads a date-time there.*read it by field",
+        "hold floats under 'metadata.rating'.*reads a date-time there.*read it by field",
     ),
     "text as a date": (
         datetime_field("metadata.topic", default=LONG_AGO) * 0,
@@ -107,6 +112,26 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     ),
     "place as a number": (field("metadata.place", default=0), "hold places under.*geo_distance"),
     "bool as a number": (field("metadata.new", default=0), "hold true or false under.*read it by when"),
+    "object as a number": (
+        field("metadata.author", default=0),
+        "hold objects under 'metadata.author'.*reads a number there.*name a key within, such as 'metadata.author.name'",
+    ),
+    "text for a number": (
+        when(condition("metadata.pages", "103")),
+        "hold whole numbers under.*the formula matches text there: it takes 0 for each of them; match a whole number, without",
+    ),
+    "categories that are floats": (
+        affinity("metadata.rating", param="taste"),
+        "hold floats under.*the formula matches text there: it takes the default for each of them",
+    ),
+    "text for categories that are numbers": (
+        affinity("metadata.pages", param="taste"),
+        "hold whole numbers under.*the formula matches text there",
+    ),
+    "texts and numbers for categories that are floats": (
+        affinity("metadata.rating", param="mixed"),
+        "hold floats under.*the formula takes whole numbers and texts there: it takes the default for each of them; store one",
+    ),
 }
 
 
@@ -129,6 +154,13 @@ RIGHT = (
     + 0 * geo_distance((46.0, 8.0), "metadata.place", default=0)
     + affinity("metadata.topic", param="taste")
     + when(condition("metadata.topic"))
+    + 0 * field("metadata.place.lat", default=0)
+    + when(condition("metadata.pages", 103))
+    + when(condition("metadata.new", True))
+    + when(condition("metadata.day", "2026-01-02"))
+    + when(condition("metadata.mixed", 1))
+    + when(condition("metadata.mixed", "1"))
+    + affinity("metadata.mixed", param="mixed")
 )
 
 
@@ -154,6 +186,11 @@ def test_mistakes_cost_one_sample_and_each_a_search_for_a_point_that_has_the_key
     assert client.calls == ["query_points"] * 7
 
 
+def matching(key: str, match: Any) -> models.Filter:
+    return models.Filter(must=[models.FieldCondition(key=key, match=match)])
+
+
+EXCEPT = models.MatchExcept(**{"except": ["103"]})
 FILTERED: dict[str, tuple[models.Filter, str | None]] = {
     "prefix": (
         models.Filter(must=[condition("topic")]),
@@ -176,11 +213,56 @@ FILTERED: dict[str, tuple[models.Filter, str | None]] = {
     ),
     "dates of numbers": (
         models.Filter(must=[models.FieldCondition(key="metadata.rating", range=models.DatetimeRange(gte=LONG_AGO))]),
-        "reads a date-time there: it lets none of them through; store ISO 8601 texts",
+        "reads a date-time there: it lets none of them through; give a range of numbers",
     ),
     "place of texts": (
         models.Filter(must=[models.FieldCondition(key="metadata.topic", geo_radius=models.GeoRadius(center=HERE, radius=1))]),
         "reads a place there",
+    ),
+    "text for numbers": (
+        models.Filter(must=[condition("metadata.pages", "103")]),
+        "hold whole numbers under 'metadata.pages', and the call's filter matches text there: it lets none of them through; "
+        "match a whole number, without quotes",
+    ),
+    "one of some texts for numbers": (matching("metadata.pages", models.MatchAny(any=["103", "2020-01-01"])), "matches text"),
+    "a text for numbers": (matching("metadata.pages", models.MatchText(text="103")), "matches text there"),
+    "a text for true": (matching("metadata.new", models.MatchValue(value="true")), "match true or false, without quotes"),
+    "a number for true": (matching("metadata.new", models.MatchValue(value=1)), "matches a whole number there"),
+    "true for numbers": (matching("metadata.pages", models.MatchValue(value=True)), "matches true or false there"),
+    "a number for texts": (matching("metadata.year", models.MatchValue(value=2001)), "match text, in quotes"),
+    "numbers for texts": (matching("metadata.year", models.MatchAny(any=[2001, 2002])), "hold text under"),
+    "a whole number for floats": (matching("metadata.rating", models.MatchValue(value=1)), "give a range of numbers"),
+    "a day for date-times": (
+        matching("metadata.at", models.MatchValue(value="2026-01-02")),
+        "hold date-times under 'metadata.at', and the call's filter matches a day there: it lets none of them through; give a "
+        "range of date-times",
+    ),
+    "numbers for date-times": (
+        models.Filter(must=[models.FieldCondition(key="metadata.at", range=models.Range(gte=2026))]),
+        "give a range of date-times",
+    ),
+    "text for places": (matching("metadata.place", models.MatchValue(value="Bern")), "hold places under"),
+    "text for an object": (matching("metadata.author", models.MatchValue(value="Ada")), "such as 'metadata.author.name'"),
+    "a day that is not there": (matching("metadata.day", models.MatchValue(value="2025-01-01")), None),
+    "a time that is not there": (matching("metadata.at", models.MatchValue(value="2025-01-01T12:00:00Z")), None),
+    "a text in a key with several types": (matching("metadata.mixed", models.MatchValue(value="rail")), None),
+    "a number in a key with several types": (matching("metadata.mixed", models.MatchValue(value=777)), None),
+    "one of days and texts": (matching("metadata.day", models.MatchAny(any=["2025-01-01", "never"])), None),
+    "an alternative for each type": (
+        models.Filter(should=[condition("metadata.pages", "777"), condition("metadata.pages", 777)]),
+        None,
+    ),
+    "an alternative that reads nothing": (
+        models.Filter(should=[condition("metadata.pages", "777"), models.HasIdCondition(has_id=[999])]),
+        None,
+    ),
+    "alternatives of the wrong type": (
+        models.Filter(should=[condition("metadata.pages", "777"), condition("metadata.pages", "778")]),
+        "matches text there",
+    ),
+    "what is excepted": (
+        models.Filter(must=[condition("metadata.topic", "sea"), models.FieldCondition(key="metadata.pages", match=EXCEPT)]),
+        None,
     ),
     "a value that is not there": (models.Filter(must=[condition("metadata.topic", "sea")]), None),
     "ids": (models.Filter(must=[models.HasIdCondition(has_id=[999])]), None),
@@ -208,6 +290,70 @@ def test_groups_by_a_key_that_is_nowhere_are_told(client: Any) -> None:
     assert "has 'topic'; did you mean 'metadata.topic'? The call's group_by leaves each of them out" in message
 
 
+@pytest.mark.parametrize("key", ["metadata.rating", "metadata.new", "metadata.author"])
+def test_groups_by_what_makes_none_are_told(client: Any, key: str) -> None:
+    [message] = told(Executor(client, "docs"), Nearest(), SearchOptions(limit=5, group_by=key))
+    assert "the call's group_by takes whole numbers and texts there: it leaves each of them out; " in message
+    assert told(Executor(client, "docs"), Nearest(), SearchOptions(limit=5, group_by="metadata.pages")) == []
+
+
+def test_params_that_weigh_categories_of_another_type_are_told_once_and_cost_nothing_after() -> None:
+    client = CountingClient()
+    filled(client)
+    executor, strategy = Executor(client, "docs"), over(score() + affinity("metadata.pages", param="taste"))
+    assert ["matches text there" in each for each in told(executor, strategy) if "lists of" not in each] == [True]
+    client.calls.clear()
+    assert told(executor, strategy) == []
+    assert client.calls == ["query_points"]
+
+
+def test_a_plan_that_is_asked_to_names_keys_before_any_query_and_the_query_still_does(client: Any) -> None:
+    executor, strategy = Executor(client, "docs"), over(score() + field("rating", default=0))
+    options = SearchOptions(limit=5, filter=matching("metadata.pages", models.MatchValue(value="103")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan = executor.answer(strategy, options, lambda plan: plan.check_keys())
+    found = [each for each in plan.warnings if each.code in ("absent-key", "other-type")]
+    assert [each.code for each in found] == ["absent-key", "other-type"]
+    assert set(found) <= set(plan.describe().warnings)
+    assert any("did you mean 'metadata.rating'" in each for each in told(executor, strategy))
+
+
+@pytest.mark.parametrize("key", ["rating", "metadata.pages"])
+def test_making_indexes_tells_of_keys_that_no_point_has_and_of_values_of_another_type(key: str) -> None:
+    strategy = over(score() + when(condition(key, "103")))
+    empty = open_client()
+    empty.create_collection("docs", vectors_config=models.VectorParams(size=2, distance=models.Distance.COSINE))
+    ensure_indexes(empty, "docs", strategy)  # without a word: what is there may come yet
+    said = "did you mean 'metadata.rating'" if key == "rating" else "match a whole number, without quotes"
+    with pytest.warns(PlanWarning, match=said):
+        ensure_indexes(filled(open_client()), "docs", strategy)
+
+
+def test_langchain_tells_of_a_match_of_another_type_and_describe_of_keys_before_any_query(client: Any) -> None:
+    langchain = pytest.importorskip("langchain_qdrant_rerank")
+    retriever = langchain.QdrantRerankRetriever(
+        client=client, collection_name="docs", encoders={"": lambda text: [1.0, 0.0]}, payload="flat", strategy=Nearest()
+    )
+    filter = matching("metadata.pages", models.MatchValue(value="103"))
+    assert [each.code for each in retriever.describe(filter=filter).warnings] == ["other-type"]
+    with pytest.warns(PlanWarning, match="match a whole number, without quotes"):
+        assert retriever.invoke("q", filter=filter) == []
+
+
+def test_llama_index_tells_of_a_match_of_another_type_and_describe_of_keys_before_any_query(client: Any) -> None:
+    llama_index = pytest.importorskip("llama_index_qdrant_rerank")
+    from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
+
+    retriever = llama_index.QdrantRerankRetriever(
+        client=client, collection_name="docs", encoders={"": lambda text: [1.0, 0.0]}, payload="flat", strategy=Nearest()
+    )
+    filters = MetadataFilters(filters=[MetadataFilter(key="metadata.pages", value="103")])
+    assert [each.code for each in retriever.describe(filters=filters).warnings] == ["other-type"]
+    with pytest.warns(PlanWarning, match="match a whole number, without quotes"):
+        assert retriever.with_options(filters=filters).retrieve("q") == []
+
+
 def test_the_filter_of_a_stage_and_the_blend_of_a_reranker_are_looked_at(client: Any) -> None:
     executor = Executor(client, "docs", reranker=lambda query, texts: [1.0] * len(texts))
     [message] = told(executor, Nearest(filter=models.Filter(must=[condition("topic")])))
@@ -226,17 +372,28 @@ def test_nothing_is_said_of_few_points_of_indexed_keys_of_texts_and_of_what_was_
     few = filled(open_client(), 19)
     assert told(Executor(few, "docs"), wrong) == []
     assert told(Executor(client, "docs"), wrong, SearchOptions(limit=5, with_payload=["text"])) == []
-    assert told(Executor(client, "docs"), over(score() + field("metadata", default=0))) == []
     assert told(Executor(client, "docs"), over(score() + when(condition("text", "x")))) == []
     learned = Formula(score() + field("metadata.rating", default=0), trained=Trained()).over(Nearest(limit=20))
     assert told(Executor(client, "docs"), learned) == []
 
 
 @pytest.mark.engines("server", "edge", reason="local mode has no payload indexes")
-def test_a_key_with_an_index_is_for_rare_values() -> None:
+def test_a_key_whose_index_holds_a_point_is_for_rare_values_and_an_empty_index_hides_no_mistake() -> None:
     indexed = filled(open_client())
     indexed.create_payload_index("docs", "boost", models.PayloadSchemaType.FLOAT, wait=True)
+    [message] = told(Executor(indexed, "docs"), over(score() + field("boost", default=0)))
+    assert "has 'boost'" in message
+    indexed.set_payload("docs", {"boost": 1.0}, [3], wait=True)
     assert told(Executor(indexed, "docs"), over(score() + field("boost", default=0))) == []
+
+
+@pytest.mark.engines("server", "edge", reason="local mode has no payload indexes")
+def test_a_whole_number_finds_floats_by_an_integer_index() -> None:
+    indexed = filled(open_client())
+    wrong = SearchOptions(limit=5, filter=matching("metadata.rating", models.MatchValue(value=777)))
+    assert len(told(Executor(indexed, "docs"), Nearest(), wrong)) == 1
+    indexed.create_payload_index("docs", "metadata.rating", models.PayloadSchemaType.INTEGER, wait=True)
+    assert told(Executor(indexed, "docs"), Nearest(), wrong) == []
 
 
 def test_a_sample_that_cant_be_drawn_says_nothing_and_is_not_tried_again(client: Any) -> None:

@@ -172,10 +172,10 @@ def run_plan(
     json: bool = JSON,
     models: QueryModels,
 ) -> None:
-    """Show what a strategy will ask of Qdrant, without asking it.
+    """Show what a strategy will ask of Qdrant, without searching.
 
     The request as JSON, the round trips and texts read for one query, the server versions that would refuse it, and
-    what will work otherwise than it seems. The options are those of search.
+    what will work otherwise than it seems; a sample of points tells misspelt payload keys. The options are those of search.
 
     $ qdrant-rerank plan --edge ./db --hybrid
 
@@ -195,6 +195,8 @@ def run_plan(
     with connect(where) as client:
         executor, made = make_plan(client, where, choice, options, None if query is None else models, reranked)
         check_params(made, given)
+        if not choice.unchecked:
+            made = executor.answer(made.strategy, options, lambda plan: plan.check_keys())
         if query is not None:
             [vectors] = executor.embed([query], made.strategy.needs())
         else:

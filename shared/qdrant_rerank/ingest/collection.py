@@ -17,14 +17,17 @@ from qdrant_client import QdrantClient, models
 from ..calls import INGEST, Retries
 from ..capabilities import Capabilities, engine_of
 from ..engine_errors import Place, describe_failures, read_failure
-from ..errors import PlanError, StrategyError, did_you_mean
+from ..errors import PlanError, StrategyError, did_you_mean, warn
+from ..executor import Executor
 from ..expressions.inspect import field_conditions
 from ..expressions.view import path_problem
 from ..formula_limits import demands_indexes, knows_phrases
 from ..models.encoders import Encoder, EncoderLike, as_encoder
 from ..payload import AnyMapping, PayloadLike, as_mapping, read_texts
-from ..query import Target
+from ..payload_mistakes import find_mistakes
+from ..query import SearchOptions, Target
 from ..schema import Schema, VectorInfo, read_schema
+from ..steps import run
 from ..strategies import Strategy
 from .documents import Document
 from .writing import (
@@ -174,7 +177,8 @@ def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) ->
     """Make the payload indexes that `strategy` reads and that the collection lacks; see `requirements`.
 
     Indexes of another type are left as they are. No index is made that would hide values from a condition. What is left,
-    and how an index changes what a condition matches, is said. Local mode has no payload indexes.
+    and how an index changes what a condition matches, is said. A sample of points tells keys that no point has, and values
+    of another type than is read: a `PlanWarning`. Local mode has no payload indexes.
 
     Returns:
         What was done, in sentences.
@@ -187,6 +191,10 @@ def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) ->
     if problems := [problem for key in needed if (problem := path_problem(key))]:
         raise PlanError(problems)
     schema = read_schema(client, collection)
+    if schema.points:  # an empty one shows nothing yet
+        executor = Executor(client, collection, retries=INGEST)
+        for mistake in run(find_mistakes(strategy, SearchOptions(), executor.target()), executor):
+            warn(mistake)
     refused = {} if demands_indexes(schema) else indexes_to_avoid(strategy)
     needed = {key: kind for key, kind in needed.items() if key not in refused}
     if engine_of(client) == "local" and needed:
