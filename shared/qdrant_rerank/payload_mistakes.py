@@ -285,7 +285,7 @@ def _look(target: Target, options: SearchOptions) -> Flow[Mapping[str, tuple[str
         return {}
     payloads = [point.payload or {} for point in points]
     found = read_payloads(target.schema, payloads, SAMPLED)
-    known = {each.key: tuple(each.types) for each in found.keys if each.types}
+    known: dict[str, tuple[str, ...]] = {each.key: tuple(each.types) for each in found.keys if each.types}
     for key, types in [*known.items()]:
         if types == ("datetime",):  # a day matches none that has a time
             days = {_DAY.fullmatch(str(value)) is not None for payload in payloads for value in reader(key)(payload) or ()}
