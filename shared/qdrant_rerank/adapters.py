@@ -34,7 +34,7 @@ class Executors:
     """Executors by what they are made of, each made when it is first needed.
 
     Copies of a retriever share it, so that they share connections and what was read of the collection. Retrievers that a
-    framework makes anew for each call find the executor of the last call, and another where the client or an encoder differs.
+    framework makes for each call find the executor of the last call, and another where the client or an encoder differs.
     """
 
     def __init__(self) -> None:
@@ -192,8 +192,7 @@ def check_use(reranker: object, strategy: Strategy) -> None:
     if reranker is not None and strategy.model_use == "none" and not strategy.cost.reads:
         found = brief(strategy)
         raise StrategyError(
-            f"the reranker would read nothing: the strategy {found} has no texts read. Pass "
-            f"strategy=Rerank(reads=50).over({found})"
+            f"the reranker would read nothing: the strategy {found} asks none. Pass strategy=Rerank(reads=50).over({found})"
         )
 
 

@@ -99,7 +99,7 @@ class FilterArgument:
         if self.is_complete:
             items["enum"] = list(self.values)
         elif self.values:
-            known = f", e.g. {_listed(self.values[:5])}"
+            known = f", e.g. {_list_briefly(self.values[:5])}"
         text = f"Only documents whose {self.name} is one of these{known}."
         return {self.name: {"type": "array", "items": items, "description": text}}
 
@@ -249,13 +249,13 @@ class ToolSpec:
         parts = [_cut(head, left)]
         left -= len(parts[0].encode()) + 2
         for number, hit in enumerate(hits[:most], 1):
-            block = _cut(_block(number, hit), max(0, left // (most - number + 1) - 2))
+            block = _cut(_write_hit(number, hit), max(0, left // (most - number + 1) - 2))
             parts.append(block)
             left -= len(block.encode()) + 2
         return "\n\n".join(parts)
 
     def fail(self, error: BaseException) -> str:
-        """What a model is told of a failed search: nothing of what the error says, which may hold what it mustn't see."""
+        """What a model reads of a failed search: nothing of the error's own text, which may hold what it mustn't see."""
         end = "tell the user that the documents can't be searched at the moment."
         if isinstance(error, RuntimeFilterError):
             return (
@@ -375,7 +375,7 @@ class RuntimeFilterError(StrategyError):
 
 
 class _Refusal(Exception):
-    """What a model is told of an argument that can't be."""
+    """A model's argument is wrong; it reads this message."""
 
 
 def _conditions(
@@ -390,11 +390,11 @@ def _conditions(
         return
     name, value = each.name, given[each.name]
     if each.type == "bool":
-        told = {"true": True, "false": False}.get(str(value).lower())
-        if told is None:
+        flag = {"true": True, "false": False}.get(str(value).lower())
+        if flag is None:
             raise _Refusal(f"The argument {name} must be true or false. Call again with one of them, or without {name}.")
-        words.append(f"{name}={str(told).lower()}")
-        yield models.FieldCondition(key=each.key, match=models.MatchValue(value=told))
+        words.append(f"{name}={str(flag).lower()}")
+        yield models.FieldCondition(key=each.key, match=models.MatchValue(value=flag))
         return
     items = value if isinstance(value, list | tuple) else [value]
     if not items:
@@ -406,7 +406,7 @@ def _conditions(
     strange = [text for text in texts if text not in each.values]
     if each.is_complete and len(strange) == len(texts):
         hint = did_you_mean(strange[0], [str(known) for known in each.values])
-        there = _listed(each.values)
+        there = _list_briefly(each.values)
         raise _Refusal(
             f"No document has {name}={_brief(strange[0])}{hint or '.'} There are {there}. Call again with one, or without."
         )
@@ -430,7 +430,7 @@ def _range(each: FilterArgument, given: Mapping[str, Any], words: list[str]) -> 
         if isinstance(read, dt.datetime) and bound == "lte" and _DAY.fullmatch(str(value).strip()):
             read, bound = read + dt.timedelta(days=1), "lt"  # to the end of that day
         bounds[bound] = read
-        words.append(f"{name}={_shown(value if isinstance(read, dt.datetime) else read)}")
+        words.append(f"{name}={_write_value(value if isinstance(read, dt.datetime) else read)}")
     kind = models.DatetimeRange if each.type == "datetime" else models.Range
     return models.FieldCondition(key=each.key, range=kind(**bounds))
 
@@ -474,13 +474,13 @@ def _nothing() -> None:
     """A default that JSON Schemas don't show."""
 
 
-def _block(number: int, hit: ToolHit) -> str:
+def _write_hit(number: int, hit: ToolHit) -> str:
     score = "" if hit.score is None else f" score={hit.score:.4g}"
-    values = "".join(f" {name}={_shown(value)}" for name, value in hit.values.items() if value is not None)
+    values = "".join(f" {name}={_write_value(value)}" for name, value in hit.values.items() if value is not None)
     return f"[{number}] id={hit.id}{score}{values[:400]}\n{hit.text}"
 
 
-def _shown(value: Any) -> str:
+def _write_value(value: Any) -> str:
     """A value as it stands in an answer: texts in quotes, numbers and all else as JSON has them."""
     if isinstance(value, str):
         return _brief(value)
@@ -498,7 +498,7 @@ def _clean(text: str) -> str:
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ").split())
 
 
-def _listed(values: Sequence[object]) -> str:
+def _list_briefly(values: Sequence[object]) -> str:
     return ", ".join(_brief(str(value)) for value in values)
 
 

@@ -7,7 +7,7 @@ it gets a client of its own.
 Clients that are made here speak REST over a bounded number of connections, which are kept, and ask for answers that aren't
 compressed. qdrant-client keeps connections to every host but this machine, and asks for compressed answers: a server sends
 these in two writes, and the second waits some 40 ms for the client's delayed acknowledgement of the first. Whoever passes such
-a client is told so, once.
+a client is warned, once.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ _IDLE: Final = 2.0
 a request that is sent at that moment finds its connection closed ("Server disconnected without sending a response")."""
 
 _TOLD: Final[WeakSet[object]] = WeakSet()
-"""Clients whose user was told of their delay."""
+"""Clients whose user was warned of their delay."""
 
 _RECONNECT: Final = {"grpc.max_reconnect_backoff_ms": 2_000}
 """After an outage of 50 s gRPC would wait 18 s more by itself, as its pauses grow."""
@@ -278,7 +278,7 @@ def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a client that is made here, of those that a user gave or that another client was made with.
 
     All carry over. Its first query reads the server's version anyway, so that it isn't asked for at once from a thread. Over
-    REST it keeps its connections, bounds their number, and asks for answers without compression, unless the options say else.
+    REST it keeps its connections, bounds their number, and asks for answers without compression; options that are given win.
     """
     # qdrant-client writes its own name into the options that it is given, and warns of a name that is there
     grpc = {name: value for name, value in (options.get("grpc_options") or {}).items() if name != "grpc.primary_user_agent"}

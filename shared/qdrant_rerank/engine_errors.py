@@ -385,7 +385,7 @@ def describe_failure(error: Exception, place: Place, doing: str) -> None:
     if place.engine == "server" and failure.kind == "unknown" and isinstance(error, _UNREADABLE):
         what = f"{type(error).__name__}: {error}"
         why = f"qdrant-client can't read the answer, or can't send the request ({what})"
-        raise EngineError(_hidden(f"{doing} {place} failed: {why}", place)) from error
+        raise EngineError(_hide_secrets(f"{doing} {place} failed: {why}", place)) from error
     note = _note(error, failure, place, doing)
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)
@@ -437,10 +437,10 @@ def _note(error: Exception, failure: Failure, place: Place, doing: str) -> str:
         advice = f"the collection's rate limit is reached: ask again after {wait}, or let retries= do so"
     if advice is not None:
         lines.append(advice)
-    return _hidden("\n".join(lines), place)
+    return _hide_secrets("\n".join(lines), place)
 
 
-def _hidden(text: str, place: Place) -> str:
+def _hide_secrets(text: str, place: Place) -> str:
     for secret in place.secrets:
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "***")

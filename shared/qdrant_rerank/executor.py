@@ -346,7 +346,7 @@ class _Base:
 
     def _model(self) -> Reranker:
         if self.reranker is None:
-            raise ClientError("this strategy has texts scored by a model, but there is none: pass reranker=…")
+            raise ClientError("this strategy needs a reranker, but there is none: pass reranker=…")
         return self.reranker
 
 

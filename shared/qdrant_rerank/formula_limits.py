@@ -1,7 +1,7 @@
 """What works on a collection, but worse than it looks, and what servers refuse of formulas: indexes, numbers, depth and size.
 
 The figures are measured or read in Qdrant's source (1.19): un-indexed payload keys make formulas 6 to 19 times slower, as the
-payload is read anew for each occurrence; REST bodies may be 32 MB and about 127 levels deep; gRPC messages, which the
+payload is read again for each occurrence; REST bodies may be 32 MB and about 127 levels deep; gRPC messages, which the
 nodes of a cluster exchange too, 100 levels.
 """
 
@@ -50,7 +50,7 @@ def index_problems(expression: Expression, schema: Schema) -> Iterator[str]:
     for key in payload_keys(expression):
         index = schema.indexes.get(key.key)
         if key.is_read and index is not None:
-            yield from _hidden(key, index, schema)
+            yield from _find_hidden(key, index, schema)
         if index is None and demands_indexes(schema):
             yield (
                 f"the collection {schema.collection!r} is in strict mode, which demands a payload index on {key.key!r}: make "
@@ -58,7 +58,7 @@ def index_problems(expression: Expression, schema: Schema) -> Iterator[str]:
             )
 
 
-def _hidden(key: PayloadKey, index: models.PayloadSchemaType, schema: Schema) -> Iterator[str]:
+def _find_hidden(key: PayloadKey, index: models.PayloadSchemaType, schema: Schema) -> Iterator[str]:
     """What an index of the wrong type hides from a formula: defaults count in silence, or the engine refuses the query."""
     if key.index is None or key.index not in _HIDDEN_BY:
         return
@@ -98,7 +98,7 @@ def condition_problems(condition: models.Condition, schema: Schema) -> Iterator[
         elif isinstance(field.match, models.MatchPhrase) and index == _Type.TEXT and not knows_phrases(schema, key):
             yield (
                 f"a condition asks for a phrase at {key!r}, but {has} that knows no phrases, so that nothing matches: "
-                "make it anew with phrase_matching=True"
+                "make it again with phrase_matching=True"
             )
 
 
@@ -150,10 +150,10 @@ def number_warnings(expression: Expression, engine: str) -> Iterator[Lint]:
     for node in walk(expression):
         match node:
             case CandidateScore(name, default):
-                yield from _inexact(f"the default of score({name!r})", default)
+                yield from _warn_of_digits(f"the default of score({name!r})", default)
             case GeoDistance(origin=tuple(place), key=key):
                 for degrees in place:
-                    yield from _inexact(f"a coordinate of geo_distance(…, {key!r})", degrees)
+                    yield from _warn_of_digits(f"a coordinate of geo_distance(…, {key!r})", degrees)
             case _:
                 pass
 
@@ -177,7 +177,7 @@ def _linear_decays(raw: Any) -> Iterator[models.DecayParamsExpression]:
             yield from _linear_decays(part)
 
 
-def _inexact(what: str, number: float) -> Iterator[Lint]:
+def _warn_of_digits(what: str, number: float) -> Iterator[Lint]:
     if digits(float(number)) > DIGITS:
         yield Lint(
             "inexact-number",
@@ -262,11 +262,11 @@ def extent(formula: models.Expression) -> Extent:
             waiting.extend(missing)
             continue
         waiting.pop()
-        measured[id(value)] = _measured(value, [measured[id(part)] for part in parts])
+        measured[id(value)] = _measure(value, [measured[id(part)] for part in parts])
     return measured[id(formula)]
 
 
-def _measured(value: Any, inner: list[Extent]) -> Extent:
+def _measure(value: Any, inner: list[Extent]) -> Extent:
     is_condition = isinstance(value, models.FieldCondition)
     return Extent(
         json_depth=1 + max((part.json_depth for part in inner), default=0),

@@ -86,7 +86,7 @@ def parse_json(
     # the two hooks take as long as parsing, so that they are there only where they may find something
     numbers: dict[str, Any] = {"parse_float": _float, "parse_int": _int} if _LARGE.search(text) else {}
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_infinity if infinities else _refused, **numbers)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_read_infinity if infinities else _refuse, **numbers)
         if not halves and (_HALF.search(text) or not text.isascii()):
             _check_halves(text, value)
     except json.JSONDecodeError as error:
@@ -232,12 +232,12 @@ def _int(text: str) -> int:
     return int(text)
 
 
-def _refused(constant: str) -> float:
+def _refuse(constant: str) -> float:
     raise _Unfit(f"not JSON: {constant} is no number of JSON's", constant)
 
 
-def _infinity(constant: str) -> float:
-    return _refused(constant) if constant == "NaN" else float(constant)
+def _read_infinity(constant: str) -> float:
+    return _refuse(constant) if constant == "NaN" else float(constant)
 
 
 def _check_halves(text: str, value: Any) -> None:

@@ -99,7 +99,7 @@ class Plan:
     sent_abilities: frozenset[AbilityName] = frozenset()
 
     def within(self, options: SearchOptions) -> Plan:
-        """This plan for another call's options; only they are checked anew.
+        """This plan for another call's options; only they are checked.
 
         Raises PlanError where they are wrong in themselves, or ask for more than the candidates.
         """
@@ -330,7 +330,7 @@ class Plan:
 
     @cached_property
     def _readings(self) -> frozenset[tuple[str, ...]]:
-        """What the strategy reads of the payload and results show, as it is remembered once it was looked for."""
+        """What the strategy reads of the payload and results show, as the memory of what was looked for has it."""
         return frozenset(each.memory for each in read_in_results(self.strategy, self.options))
 
     @property

@@ -1,9 +1,9 @@
 """Ranked points: notes on them, their order where scores tie, groups of them, and the part of a payload that a call wants.
 
 Groups are made here where Qdrant's own would be wrong: it fetches those that are missing after a first search by further
-searches that leave out what was found. Ranks start afresh in each, so that points of a later round get the scores of a first
-place where ranks make scores (fusion, and formulas over one), or are chosen anew (MMR). So the whole ranking is fetched once,
-and dealt out: groups in the order of their best hits, each with its best hits.
+searches that leave out what was found. Ranks begin at 1 in each. Where ranks make scores (fusion, and formulas over one), a
+later round then scores its points as if they came first, and MMR chooses as if nothing were chosen. So the whole ranking is
+fetched once, and dealt out: groups in the order of their best hits, each with its best hits.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def select_payload(payload: Mapping[str, Any] | None, selector: models.WithPaylo
         return None if payload is None else dict(payload)
     found: dict[str, Any]
     if isinstance(selector, models.PayloadSelectorExclude):
-        found = _without(payload, list(map(_path, selector.exclude)))
+        found = _leave_out(payload, list(map(_path, selector.exclude)))
     else:
         keys = selector.include if isinstance(selector, models.PayloadSelectorInclude) else selector
-        found = _only(payload, list(map(_path, keys)))
+        found = _select_parts(payload, list(map(_path, keys)))
     return found
 
 
@@ -100,28 +100,28 @@ def _below(paths: Sequence[Path], step: str | tuple[str, str]) -> list[Path]:
     return [path[1:] for path in paths if path and path[0] == step]
 
 
-def _only(value: Any, paths: Sequence[Path]) -> Any:
+def _select_parts(value: Any, paths: Sequence[Path]) -> Any:
     """What the paths lead to; where one leads on through a value that has no parts, that value."""
     if isinstance(value, list):
         rest = _below(paths, _ALL)
-        return [_kept(item, rest) for item in value] if rest else []
+        return [_take(item, rest) for item in value] if rest else []
     if isinstance(value, Mapping):
         below = {key: _below(paths, key) for key in value}
-        return {key: _kept(value[key], rest) for key, rest in below.items() if rest}
+        return {key: _take(value[key], rest) for key, rest in below.items() if rest}
     return value
 
 
-def _kept(value: Any, rest: Sequence[Path]) -> Any:
-    return value if () in rest else _only(value, rest)
+def _take(value: Any, rest: Sequence[Path]) -> Any:
+    return value if () in rest else _select_parts(value, rest)
 
 
-def _without(value: Any, paths: Sequence[Path]) -> Any:
+def _leave_out(value: Any, paths: Sequence[Path]) -> Any:
     if isinstance(value, list):
         rest = _below(paths, _ALL)
-        return [] if () in rest else [_without(item, rest) for item in value]
+        return [] if () in rest else [_leave_out(item, rest) for item in value]
     if isinstance(value, Mapping):
         below = {key: _below(paths, key) for key in value}
-        return {key: _without(value[key], rest) for key, rest in below.items() if () not in rest}
+        return {key: _leave_out(value[key], rest) for key, rest in below.items() if () not in rest}
     return value
 
 
@@ -173,11 +173,11 @@ def group(points: Points, options: SearchOptions, complete: bool) -> Points:
                 hits.append(point)
     best = list(groups.values())[: options.limit]
     if not complete:
-        _tell_of_gaps(best, options, len(points))
+        _warn_of_gaps(best, options, len(points))
     return trim([hit for hits in best for hit in hits], options)
 
 
-def _tell_of_gaps(groups: Sequence[Points], options: SearchOptions, ranked: int) -> None:
+def _warn_of_gaps(groups: Sequence[Points], options: SearchOptions, ranked: int) -> None:
     short = sum(len(hits) < options.group_size for hits in groups)
     if len(groups) < options.limit:
         gap = f"there are only {len(groups)} of {options.limit} groups by {options.group_by!r}"

@@ -175,7 +175,7 @@ class Quirks:
     checked: set[tuple[str, ...]] = field(default_factory=set)
 
     def forget_samples(self) -> None:
-        """Have points looked at anew: what they lacked may be there next time."""
+        """Have points looked at again: what they lacked may be there next time."""
         self.samples.clear()
         self.payloads = ()
 
@@ -184,7 +184,7 @@ class Quirks:
 class Fingerprints:
     """What tells the models beside Qdrant apart; functions, as the answer may take reading a model's folder.
 
-    `encoder` is asked by vector name; None is said where there is no model.
+    `encoder` is asked by vector name; None means that there is no model.
     """
 
     reranker: Callable[[], str | None] = lambda: None

@@ -1,4 +1,4 @@
-"""`Rerank`: the candidates of any strategy, read and ranked anew by a model, and its score blended with business terms.
+"""`Rerank`: the candidates of any strategy, read and ranked by a model, and its score blended with business terms.
 
 `DocumentReranker` does the same for texts that were found elsewhere.
 """
@@ -284,7 +284,7 @@ class Rerank(Strategy, kind="rerank"):
         except Exception as error:
             kind = tolerate(error, self.on_error, _IN_ORDER)
             kept: Points = [annotate(point, not_reranked=kind, retrieval_score=float(point.score)) for point in points]
-            return self._cut(kept + _noted_beyond(beyond), options)
+            return self._cut(kept + _note_beyond(beyond), options)
         order = np.argsort(-scores, kind="stable")
         ranked: Points = [
             annotate(
@@ -298,7 +298,7 @@ class Rerank(Strategy, kind="rerank"):
         if options.score_threshold is None:  # the others have no score that could reach it
             if self.missing_text == "last":
                 ranked += [annotate(points[row], not_reranked=MUTE) for row in unread]
-            ranked += _noted_beyond(beyond)
+            ranked += _note_beyond(beyond)
         return self._cut(ranked, options)
 
     def _split(self, points: Points) -> tuple[Points, Points]:
@@ -334,7 +334,7 @@ class Rerank(Strategy, kind="rerank"):
         return f"Rerank({written})" + ("" if self.candidate is None else f".over({self.candidate!r})")
 
 
-def _noted_beyond(points: Points) -> Points:
+def _note_beyond(points: Points) -> Points:
     return [annotate(point, not_reranked=BEYOND) for point in points]
 
 

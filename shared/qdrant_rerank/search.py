@@ -1,6 +1,6 @@
 """A search's way to an engine and back: guarded against values and changes that aren't known, sent, its answers checked.
 
-A client's own methods look through each request for texts to embed, and build and check it anew of its parts; a request that
+A client's own methods look through each request for texts to embed, and build and check it again from its parts; a request that
 is there already goes to what the client has beneath them, where nobody has put something in their place.
 
 A proxy, another server or a faulty one answers with what makes no sense, and a score that is not a number would rank anywhere.
@@ -47,7 +47,7 @@ SEVERAL_VALUES = (
 
 
 def search(requests: Callable[[], list[Request]], options: SearchOptions, target: Target) -> Flow[list[Points]]:
-    """The points of each request; where a formula is refused that was guarded quickly, of the same requests made anew.
+    """The points of each request; where a formula is refused that was guarded quickly, of the same requests made thoroughly.
 
     A formula reads a payload value behind a condition that it is a number. A list of several numbers meets that condition and
     then fails the whole query, as does a place beyond 90 and 180 degrees; more conditions, that there is just one value and
@@ -448,7 +448,7 @@ def _ascends(
 def _outdated(schema: Schema) -> PlanError:
     return PlanError(
         [
-            f"the collection {schema.collection!r} has changed since its schema was read (an alias moved or it was made anew), "
+            f"the collection {schema.collection!r} has changed since its schema was read (an alias moved, or it is a new one), "
             "so that its scores may be distances where they were similarities: refresh() reads the schema again"
         ]
     )

@@ -245,7 +245,7 @@ def _required(cls: type[Any]) -> Iterable[str]:
 
 @cache
 def _part(hint: Any) -> type[Any] | None:
-    """What of ours a field holds, be it one, a tuple of them or perhaps none; None for leaves."""
+    """The class of ours that a field holds one of, several of, or perhaps none; None for leaves."""
     inside = [each for each in get_args(hint) if each is not type(None) and each is not ...] or [hint]
     found = inside[0]
     return found if len(inside) == 1 and isinstance(found, type) and issubclass(found, _PARTS) else None

@@ -1,4 +1,4 @@
-"""The things a flow may ask for, and the drivers that answer them; the only file that drives a generator.
+"""The things a flow may ask for, and the drivers that answer them. No other file drives a query's flow.
 
 `together` runs many flows as one.
 
@@ -11,7 +11,7 @@ Laws (tested):
 * An exception in a step is thrown into the flow at its `yield`, so a strategy may catch it and degrade.
 * Cancellation is not caught; it closes the flow.
 * Where the call has a deadline (`calls.within`), no step is waited for beyond it, and none begins after it: sync steps run
-  in worker threads, and are left to themselves at the deadline, async ones are cancelled. A search is told what time is left.
+  in worker threads, and are left to themselves at the deadline, async ones are cancelled. A search gets the time that is left.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ def _answer(services: Services, step: Step) -> Any:
     deadline = DEADLINE.get()
     if deadline is None:
         return _ask(step, services)
-    return call_worker(partial(_ask, _timed(step, deadline), services), deadline, _doing(step))
+    return call_worker(partial(_ask, _set_timeout(step, deadline), services), deadline, _describe(step))
 
 
 async def _aanswer(services: AsyncServices, step: Step) -> Any:
@@ -219,7 +219,7 @@ async def _aanswer(services: AsyncServices, step: Step) -> Any:
     deadline = DEADLINE.get()
     if deadline is None:
         return await _ask(step, services)
-    return await deadline.hold(partial(_ask, _timed(step, deadline), services), _doing(step))
+    return await deadline.hold(partial(_ask, _set_timeout(step, deadline), services), _describe(step))
 
 
 def _ask(step: Embed | Search | Score, services: Services | AsyncServices) -> Any:
@@ -234,12 +234,12 @@ def _ask(step: Embed | Search | Score, services: Services | AsyncServices) -> An
     assert_never(step)
 
 
-def _timed(step: Embed | Search | Score, deadline: Deadline) -> Embed | Search | Score:
-    """`step`; a search is told how long its answer is of use."""
+def _set_timeout(step: Embed | Search | Score, deadline: Deadline) -> Embed | Search | Score:
+    """`step`; a search gets the time that is left."""
     return replace(step, timeout=deadline.left) if isinstance(step, Search) else step
 
 
-def _doing(step: Embed | Search | Score) -> str:
+def _describe(step: Embed | Search | Score) -> str:
     """What is done while `step` is asked, for errors."""
     match step:
         case Embed():
@@ -286,7 +286,7 @@ def together(flows: Sequence[Flow[R]]) -> Flow[list[R]]:
             # embeddings first, so that flows that bring their vectors search together with those that have to wait for them
             asked = {number: step for number, step in waiting.items() if isinstance(step, Embed)} or waiting
             waiting = {number: step for number, step in waiting.items() if number not in asked}
-            for step, numbers in _merged(asked):
+            for step, numbers in _merge(asked):
                 try:
                     answers: list[Any] = yield from step
                 except Exception as error:
@@ -296,7 +296,7 @@ def together(flows: Sequence[Flow[R]]) -> Flow[list[R]]:
                 if len(numbers) == 1:  # a step of its own
                     advance(numbers[0], flows[numbers[0]].send, answers)
                     continue
-                shares = _shares(answers, [asked[number] for number in numbers])
+                shares = _deal_out(answers, [asked[number] for number in numbers])
                 for number, share in zip(numbers, shares, strict=True):
                     advance(number, flows[number].throw if isinstance(share, BaseException) else flows[number].send, share)
     finally:
@@ -305,13 +305,13 @@ def together(flows: Sequence[Flow[R]]) -> Flow[list[R]]:
     return [results[number] for number in range(len(flows))]
 
 
-def _merged(asked: Mapping[int, Step]) -> Iterator[tuple[Step, list[int]]]:
+def _merge(asked: Mapping[int, Step]) -> Iterator[tuple[Step, list[int]]]:
     """Steps that ask for all of `asked`, each with the numbers of the flows it asks for."""
     alike: dict[object, list[int]] = {}
     for number, step in asked.items():
         alike.setdefault(_company(step), []).append(number)
     for numbers in alike.values():
-        yield _joined([asked[number] for number in numbers]), numbers
+        yield _join([asked[number] for number in numbers]), numbers
 
 
 def _company(step: Step) -> object:
@@ -326,7 +326,7 @@ def _company(step: Step) -> object:
     assert_never(step)
 
 
-def _joined(steps: Sequence[Step]) -> Step:
+def _join(steps: Sequence[Step]) -> Step:
     """One step that asks what these ask, which are of one kind."""
     first = steps[0]
     if len(steps) == 1:
@@ -342,7 +342,7 @@ def _joined(steps: Sequence[Step]) -> Step:
     assert_never(first)
 
 
-def _shares(answers: list[Any], steps: Sequence[Step]) -> Iterator[Any]:
+def _deal_out(answers: list[Any], steps: Sequence[Step]) -> Iterator[Any]:
     """Deal the answers of a merged step out to the steps that it was merged from."""
     start = 0
     for step in steps:

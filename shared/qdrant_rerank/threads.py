@@ -184,7 +184,7 @@ def in_time(job: Callable[[], T], doing: str) -> T:
 
 
 class Reads(Generic[T]):
-    """A read that several threads ask for at once: the first does it, and the others wait for what it brings, be it failure.
+    """A read that several threads ask for at once: the first does it, and the others wait for its result or its failure.
 
     Each waits no longer than its own deadline.
     """
@@ -242,7 +242,7 @@ class Reads(Generic[T]):
         except BaseException:
             self._reading = None
             future.cancel()
-            future.set_running_or_notify_cancel()  # without it, who waits isn't told
+            future.set_running_or_notify_cancel()  # without it, those who wait never learn of it
             raise
         else:
             self._reading = None
@@ -394,7 +394,7 @@ def refuse_strange(error: BaseException, kind: type[QdrantRerankError], whose: s
 
 
 class _Carried(QdrantRerankError):
-    """What `carried` makes; whoever knows whose function it was says so."""
+    """What `carry` puts in the place of an error; whoever knows whose function it was says so."""
 
 
 def carry(error: BaseException) -> BaseException:

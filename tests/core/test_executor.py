@@ -63,7 +63,7 @@ def both(toy: QdrantClient, **options: Any) -> tuple[Executor, AsyncExecutor]:
 
 async def test_a_model_that_is_needed_but_absent_says_what_to_pass(toy: QdrantClient) -> None:
     sync, asynchronous = both(toy)
-    with refused(ClientError, "texts scored by a model, but there is none", "reranker=…"):
+    with refused(ClientError, "needs a reranker, but there is none", "reranker=…"):
         run(texts_scored("a"), sync)
     with refused(ClientError, "there is none"):
         await arun(texts_scored("a"), asynchronous)

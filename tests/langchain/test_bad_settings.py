@@ -41,7 +41,7 @@ def test_no_client_at_all_is_refused_when_the_retriever_is_made() -> None:
 
 
 def test_a_reranker_that_the_strategy_does_not_ask_is_refused() -> None:
-    message = r"the reranker would read nothing: the strategy Nearest\(\) has no texts read\. Pass strategy=Rerank\(reads=50\)"
+    message = r"the reranker would read nothing: the strategy Nearest\(\) asks none\. Pass strategy=Rerank\(reads=50\)"
     with pytest.raises(ValidationError, match=message):
         make(reranker=lambda query, texts: [0.0 for _ in texts], strategy=Nearest())
 

@@ -42,7 +42,7 @@ async def retrievers(server: SlowQdrant, **settings: Any) -> dict[str, QdrantRer
     """One for each strategy, that know the collection already."""
     client = QdrantClient(url=server.url, check_compatibility=False, verify=False)  # reads no certificates: they take long
     used: dict[str, Any] = {"reranker": scores, "timeout": LIMIT, "k": 3, "payload": "flat"} | settings
-    plain = {**used, "reranker": None}  # which strategies that have no texts read refuse
+    plain = {**used, "reranker": None}  # strategies that ask none refuse one
     made = {
         name: QdrantRerankRetriever(
             client=client, collection_name="docs", strategy=strategy, **(plain if strategy.model_use == "none" else used)

@@ -41,7 +41,7 @@ def retriever(client: Any, **arguments: Any) -> QdrantRerankRetriever:
 
 
 def test_a_reranker_that_the_strategy_does_not_ask_is_refused() -> None:
-    with pytest.raises(StrategyError, match=r"the reranker would read nothing: the strategy Nearest\(\) has no texts read"):
+    with pytest.raises(StrategyError, match=r"the reranker would read nothing: the strategy Nearest\(\) asks none"):
         retriever(open_client(), reranker=lambda query, texts: [0.0 for _ in texts])
 
 

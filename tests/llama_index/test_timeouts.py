@@ -49,7 +49,7 @@ def over(server: StubQdrant, **settings: Any) -> QdrantRerankRetriever:
 async def retrievers(server: SlowQdrant, **settings: Any) -> dict[str, QdrantRerankRetriever]:
     """One for each strategy, that know the collection already."""
     used = {"reranker": scores, "timeout": LIMIT} | settings
-    plain = {**used, "reranker": None}  # which strategies that have no texts read refuse
+    plain = {**used, "reranker": None}  # strategies that ask none refuse one
     made = {
         name: over(server, strategy=strategy, **(plain if strategy.model_use == "none" else used))
         for name, strategy in STRATEGIES.items()

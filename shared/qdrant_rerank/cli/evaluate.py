@@ -191,9 +191,7 @@ def run_compare(
         flags = [flag for flag, value in given.items() if value] + flags_of(measuring, "measure")
         refuse_unused([*flags, *flags_of(where), *flags_of(models)], "runs are compared as they are, without Qdrant")
     elif rerank is not None and not any(load(file).cost.reads for file in strategies):
-        refuse_unused(
-            ["--rerank"], "none of the strategies has texts read by a model; plan --rerank --output writes one that has"
-        )
+        refuse_unused(["--rerank"], "none of the strategies needs a reranker; plan --rerank --output writes one that does")
     measures, judged = measuring.measures, data.read()
     systems = [evaluate(read_run(file, file.stem), *judged, measures) for file in runs]
     if strategies:

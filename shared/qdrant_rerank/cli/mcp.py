@@ -58,7 +58,7 @@ class Tools:
     panel: ClassVar = "The tools"
 
     description: str = option(
-        "--description TEXT", "What the model is told that it finds here.", "Search the documents of the collection."
+        "--description TEXT", "What the model reads about this collection.", "Search the documents of the collection."
     )
     filter_by: str | None = option(
         "--filter-by KEYS",

@@ -130,8 +130,8 @@ def give_encoders(
 ) -> None:
     """Give the executor the encoders for these vectors alone, as loading a model takes seconds.
 
-    An option for another kind of vectors is told, unless it `is_for_all` strategies of the command. It is no error: people
-    give all their commands the same models.
+    The user is warned of an option for another kind of vectors, unless it `is_for_all` strategies of the command. It is no
+    error, since people give all their commands the same models.
     """
     client, schema = executor.clients.sync(), executor.target().schema
     check_embedder(client, options)
@@ -300,7 +300,7 @@ class Reranking:
         named = flags_of(self, "model")
         if strategy.cost.reads > 0:
             if self.model is None:
-                raise CommandError("the strategy has texts scored by a model: say by which, with --rerank MODEL")
+                raise CommandError("the strategy needs a reranker: name it, with --rerank MODEL")
             if named:
                 raise CommandError(f"the strategy's file says how a model reranks, which excludes {', '.join(named)}")
             return strategy

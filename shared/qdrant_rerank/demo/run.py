@@ -34,7 +34,7 @@ class CountingExecutor(Executor):
     """An executor that counts what it is asked for: the demo shows what happened, not what is promised."""
 
     def reset(self) -> None:
-        """Start counting anew."""
+        """Start counting from nothing."""
         self.requests = self.embeddings = self.reads = 0
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:

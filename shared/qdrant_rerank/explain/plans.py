@@ -48,7 +48,7 @@ class PlanDescription:
         warnings: what will work, but not as it seems.
         requests: the requests as JSON values, long vectors abbreviated.
         later: the requests of a second round, which a model's scores make; the query's vector stands for the steered one.
-        summary: the strategy as text for people: long formulas and what coefficients were fitted to told in short.
+        summary: the strategy as text for people, with long formulas and what coefficients were fitted to cut short.
         computed: where a formula is computed, and about what it takes there and elsewhere; "" where there is no choice.
     """
 

@@ -96,7 +96,7 @@ def _bars(reasons: Sequence[ResultReason]) -> Iterator[_Bars]:
         yield _Bars(f"{len(rest)} other terms", _OTHERS, rest)
 
 
-def _shortened(text: str, longest: int) -> str:
+def _shorten(text: str, longest: int) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= longest else flat[: longest - 1] + "…"
 
@@ -133,7 +133,7 @@ def _write_scores(axes: Any, reasons: Sequence[ResultReason], right: Sequence[fl
 
 def _dress(axes: Any, reasons: Sequence[ResultReason], names: Sequence[str], title: str) -> None:
     axes.axvline(0, color=_LINE, lw=0.8)
-    labels = [f"{reason.rank}  {_shortened(name, _LONGEST_NAME)}" for reason, name in zip(reasons, names, strict=True)]
+    labels = [f"{reason.rank}  {_shorten(name, _LONGEST_NAME)}" for reason, name in zip(reasons, names, strict=True)]
     axes.set_yticks(range(len(reasons)), labels, fontsize=9)
     axes.set_ylim(len(reasons) - 0.4, -0.6)  # best first
     axes.margins(x=0.12)
@@ -144,7 +144,7 @@ def _dress(axes: Any, reasons: Sequence[ResultReason], names: Sequence[str], tit
     axes.set_axisbelow(True)
     what = "score" if reasons[0].link == "identity" else f"sum of the terms; the score is its {reasons[0].link}"
     axes.set_xlabel(what, fontsize=9)
-    heading = axes.set_title(_shortened(title, 90), fontsize=11, loc="left")
+    heading = axes.set_title(_shorten(title, 90), fontsize=11, loc="left")
     for text in (heading, *axes.get_yticklabels()):
         text.set_parse_math(False)  # a dollar in a text is a dollar
 

@@ -1,8 +1,8 @@
 """Why results are where they are, as values: what each candidate found, what adds up to each score, what seeds made of a query.
 
-The candidates are searched beside the strategy. Where points tie, an engine orders them anew in each search, so that within the
-strategy a point's rank may have been another, or the point not found. The score tells: of all that the ties allow, it is what
-adds up to it (`Account.mend`).
+The candidates are searched beside the strategy. Where points tie, each search orders them differently: within the strategy a
+point may have had another rank, or may not have been found. The score decides: of all ranks that the ties allow, those that
+add up to it are taken (`Account.mend`).
 """
 
 from __future__ import annotations
@@ -320,7 +320,7 @@ class Seed:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two seeds that the reranker told apart.
+    """Two seeds to which the reranker gave different scores.
 
     Attributes:
         better, worse: their places among the seeds that were scored.

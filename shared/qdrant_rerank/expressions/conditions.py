@@ -70,7 +70,7 @@ class Conditions:
         """Whether each point meets the condition: shape (n,). Raises StrategyError: only the engine can tell."""
         found = self._known.get(id(condition))
         if found is None:  # the condition is kept, so that its id isn't reused
-            found = self._known[id(condition)] = condition, self._decided(condition)
+            found = self._known[id(condition)] = condition, self._decide(condition)
         return found[1]
 
     def within(self, key: str, bounds: Mapping[str, Sequence[float]]) -> Mask | None:
@@ -78,7 +78,7 @@ class Conditions:
 
         `bounds` has, by the name of a comparison ("lte"), the m bounds.
         """
-        return self._compared(key, {name: np.array(each)[:, None] for name, each in bounds.items()})
+        return self._compare(key, {name: np.array(each)[:, None] for name, each in bounds.items()})
 
     def find_rows(self, key: str, wanted: Sequence[Any]) -> list[int]:
         """The points that have one of the values at the key; some perhaps more than once."""
@@ -95,7 +95,7 @@ class Conditions:
                     rows.setdefault(_typed(each), []).append(row)
         return [row for value in wanted for row in self._rows[key].get(_typed(value), ())]
 
-    def _decided(self, condition: models.Condition) -> Mask:
+    def _decide(self, condition: models.Condition) -> Mask:
         match condition:
             case models.Filter():
                 return self._filtered(condition)
@@ -171,7 +171,7 @@ class Conditions:
             case "range":
                 return self._between(key, condition.range)
             case "values_count":
-                return self._counted(key, condition.values_count)
+                return self._count(key, condition.values_count)
             case "is_empty":
                 return np.asarray(self._empty(key) == condition.is_empty)
             case "is_null":
@@ -182,10 +182,10 @@ class Conditions:
                 return self._mask([])  # asks for nothing
 
     def _within(self, key: str, bounds: models.Range) -> Mask | None:
-        met = self._compared(key, {name: np.array([[bound]]) for name, bound in bounds if bound is not None})
+        met = self._compare(key, {name: np.array([[bound]]) for name, bound in bounds if bound is not None})
         return None if met is None else met[0]
 
-    def _compared(self, key: str, bounds: Mapping[str, NDArray[Any]]) -> Mask | None:
+    def _compare(self, key: str, bounds: Mapping[str, NDArray[Any]]) -> Mask | None:
         """As `within`, for bounds of shape (m, 1)."""
         index = self._view.index(key)
         if index is not None and index.kind == _Type.DATETIME:
@@ -311,7 +311,7 @@ class Conditions:
 
         return self._any(key, inside)
 
-    def _counted(self, key: str, count: Any) -> Mask:
+    def _count(self, key: str, count: Any) -> Mask:
         """How many values there are, which no index knows."""
         wanted = {name: bound for name, bound in count if bound is not None}
         absent = self._view.capabilities is not None and self._view.capabilities.counts_absent

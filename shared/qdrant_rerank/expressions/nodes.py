@@ -636,5 +636,5 @@ def _write_inside(expression: Expression, level: int) -> str:
 
 
 def _write_operand(expression: Expression, level: int) -> str:
-    """As `_inside`, where a bare number would make Python compute what Qdrant should."""
+    """As `_write_inside`, where a bare number would make Python compute what Qdrant should."""
     return f"constant({expression.value!r})" if isinstance(expression, Constant) else _write_inside(expression, level)

@@ -3,7 +3,7 @@
 Each path is parsed once however many points it is read of. Date-times are read as Qdrant reads them: RFC 3339, and the laxer
 forms that it takes as well. Python's own dates end at the year 9999 and at microseconds; Qdrant's don't, so moments are whole
 numbers of nanoseconds since 1970 here. Formulas and payload indexes know microseconds, conditions on payload without an index
-know every digit. Words are told where that can be done here: not in every language.
+know every digit. Words are split here where that can be done: not in every language.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def holds_phrase(words: list[str], phrase: list[str]) -> bool:
 
 
 class Tokenizer:
-    """What one full-text index takes for words; `unknown` is why they can't be told here, "" where they can."""
+    """What one full-text index takes for words; `unknown` is why they can't be split here, "" where they can."""
 
     def __init__(self, params: models.TextIndexParams | None) -> None:
         given = {} if params is None else {name: value for name, value in params if value is not None}
@@ -182,7 +182,7 @@ class Tokenizer:
         if self._kind == "prefix":
             return [start for word in split_words(text) for start in self._starts(word)]
         words = split_blanks(text) if self._kind == "whitespace" else split_words(text)
-        return [kept for word in words if (kept := self._kept(word, self._most))]
+        return [kept for word in words if (kept := self._normalise(word, self._most))]
 
     def query(self, text: str) -> list[str]:
         """The words that a text match asks for."""
@@ -192,7 +192,7 @@ class Tokenizer:
         words = (word.lower() if self._lowercase else word for word in split_words(text) if word)
         return [word[: self._most] for word in words if len(word) >= (self._least or 0)]
 
-    def _kept(self, word: str, most: int | None) -> str:
+    def _normalise(self, word: str, most: int | None) -> str:
         """The word as it is kept; empty if it isn't."""
         kept = word.lower() if self._lowercase else word
         too_long = most is not None and len(kept) > most
@@ -200,7 +200,7 @@ class Tokenizer:
 
     def _starts(self, word: str) -> Iterator[str]:
         """All that a word begins with, from the least length to the greatest."""
-        kept = self._kept(word, None)
+        kept = self._normalise(word, None)
         for length in range(self._least or 1, min(self._most or len(kept), len(kept)) + 1 if kept else 0):
             yield kept[:length]
 

@@ -229,8 +229,8 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
         return (yield from super().look(target, options))
 
     def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
-        told = [lint for part in (self.seeds, self.root) for lint in part.shard_warnings(schema)]
-        yield from {str(lint): lint for lint in told}.values()
+        warnings = [lint for part in (self.seeds, self.root) for lint in part.shard_warnings(schema)]
+        yield from {str(lint): lint for lint in warnings}.values()
 
     def shard_round_trips(self, schema: Schema) -> int:
         asked = [self.seeds, self.root] if self.cost.round_trips > 1 else [self.seeds]
