@@ -133,10 +133,10 @@ def test_a_failure_may_keep_the_order(db: Path, cohere: StubCohere) -> None:
     assert {record["notes"]["not_reranked"] for record in records} == {"BadRequestError"}
 
 
-def test_a_file_that_rescores_needs_a_model(db: Path, folder: Path, tmp_path: Path, by_weight: list[str]) -> None:
+def test_a_file_that_reranks_needs_a_model(db: Path, folder: Path, tmp_path: Path, by_weight: list[str]) -> None:
     file = tmp_path / "strategy.json"
     save(Rerank(reads=10, blend=-1 * rerank_score()).over(Nearest()), file)
-    assert "say by which, with --rerank MODEL" in fails("search", "boat", "--path", db, "-s", file)
+    assert "name it, with --rerank MODEL" in fails("search", "boat", "--path", db, "-s", file)
     named = ("-s", file, "--rerank", f"cross-encoder:{folder}")
     assert ids(found(db, *named)) == by_weight[::-1]
     assert "excludes --blend" in fails("search", "boat", "--path", db, *named, "--blend", "2*rerank_score()")

@@ -100,7 +100,7 @@ PROVOKED: dict[str, Callable[[], Any]] = {
     "filter must be": lambda: _langchain(filter={"category": "stay"}),
     "a call has no option": lambda: _langchain(top_k=3),
     "the call's timeout": lambda: _ask(_DENSE, encoders={"dense": _slow}, timeout=0.05),
-    "this strategy has texts": lambda: _ask(Rerank(reads=10).over(_DENSE)),
+    "this strategy needs a reranker": lambda: _ask(Rerank(reads=10).over(_DENSE)),
     "the reranker would": lambda: _llama_index(reranker=worlds.shared_words),
     "… has score,": lambda: _ask(_DENSE, reranker=_Nameless()),
     "the model returned": lambda: _ask(Rerank(reads=10).over(_DENSE), reranker=lambda query, texts: [1.0]),

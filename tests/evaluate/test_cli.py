@@ -232,12 +232,12 @@ def test_a_report_that_can_t_be_written_is_refused_before_anything_is_measured(f
 # Models that read the candidates
 
 
-def test_a_strategy_that_rescores_needs_its_model_named(folder: Path, tmp_path: Path) -> None:
+def test_a_strategy_that_reranks_needs_its_model_named(folder: Path, tmp_path: Path) -> None:
     save(Rerank(reads=5).over(Nearest("bm25")), tmp_path / "read.json")
     pair = ["--strategy", folder / "dense.json", "--strategy", tmp_path / "read.json"]
     ran = run("compare", folder / "judged.jsonl", "--path", folder / "db", *pair)
     assert ran.code == 2
-    assert "say by which, with --rerank MODEL" in " ".join(ran.err.split())
+    assert "name it, with --rerank MODEL" in " ".join(ran.err.split())
     model = cross_encoder_folder(tmp_path / "model")
     found = done(
         "compare", folder / "judged.jsonl", "--path", folder / "db", *pair, "--rerank", f"cross-encoder:{model}", "--json"
