@@ -64,7 +64,7 @@ class CallOptions(TypedDict, total=False):
     Attributes:
         k: how many documents to return (how many groups, with `group_by`).
         filter: a `qdrant_client.models.Filter`, AND-ed with the retriever's own.
-        score_threshold: the score to reach (for Euclid and Manhattan: not to exceed).
+        score_threshold: the score to reach (for Euclid and Manhattan: the distance not to exceed).
         offset: how many of the best documents to skip.
         timeout: seconds for the whole call; see `QdrantRerankRetriever`.
         options: what few calls need, in the place of the retriever's own; `dataclasses.replace(retriever.options, …)`
@@ -196,7 +196,7 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
             `bind` and no `configurable_fields` can leave it out or replace it.
         filter: only documents that meet it; a call's filter is AND-ed with it. `bind(filter=…)` twice keeps the last one
             only, as LangChain has it for every option.
-        score_threshold: the score to reach (for Euclid and Manhattan: not to exceed).
+        score_threshold: the score to reach (for Euclid and Manhattan: the distance not to exceed).
         timeout: seconds for a whole call, e.g. 0.5: embedding, reading the schema, all searches, reranking; a call that takes
             longer ends in a `qdrant_rerank.errors.TimeoutError`, also a `TimeoutError`, that says in which step.
         options: what few need, as `qdrant_rerank.SearchOptions`: `search_params`, `shard_key_selector`, `consistency`,
@@ -205,10 +205,11 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
         params: request-time values by name, for `param(name)` in formulas.
         payload: where the text and the metadata are: "langchain", "llama_index", "flat", a `PayloadMapping`, or a
             function from payload to `(text, metadata)`.
-        score_key: the metadata key for the score, e.g. "score"; None for no score. Documents' own metadata under it is kept,
-            and the score then goes under `_score`, with a warning. With a key, what reranking notes (`relevance_score`,
-            `retrieval_score`, `not_reranked`) goes under those names; without, only that a reranker failed. Scores in metadata
-            make the same document of two queries differ, so that MultiQueryRetriever shows it twice.
+        score_key: the metadata key for the score, e.g. "score", higher being better: for Euclid and Manhattan it is minus the
+            distance. None for no score. Documents' own metadata under it is kept, and the score then goes under `_score`, with
+            a warning. With a key, what reranking notes (`relevance_score`, `retrieval_score`, `not_reranked`) goes under those
+            names; without, only that a reranker failed. Scores in metadata make the same document of two queries differ, so
+            that MultiQueryRetriever shows it twice.
         explanations: whether each document's metadata says why it is where it is, without a further round trip: its
             rank and score in each candidate and what each term adds to its score, as plain values (`ResultReason.as_dict`).
             LangChain has no metadata that is kept from models, but what shows documents to them, such as
@@ -399,7 +400,7 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
 
         Returns:
             Up to `k` documents, best first. The scale is the strategy's: cosine or dot product, a fusion's ranks, a formula's
-            value, a model's score; under MMR scores need not fall, and under Euclid and Manhattan the lowest is the best.
+            value, a model's score; for Euclid and Manhattan it is minus the distance, and under MMR scores need not fall.
 
         Raises:
             StrategyError, PlanError, QueryError, ScoringError, TimeoutError: as `invoke`.

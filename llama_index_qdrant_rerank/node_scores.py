@@ -11,7 +11,7 @@ from llama_index.core.schema import NodeWithScore
 from qdrant_client import models
 
 from qdrant_rerank import Formula, Nearest, QueryError, StrategyError, when
-from qdrant_rerank._internals import Points, Raw, candidate_scores, walk
+from qdrant_rerank._internals import Points, Raw, candidate_scores, walk, warn_of_distances
 from qdrant_rerank.expressions import Expression
 from qdrant_rerank.stages import Stage
 
@@ -49,6 +49,7 @@ def over_nodes(strategy: Stage, using: str | None) -> Stage:
 
 def over_scored_nodes(strategy: Stage, scores: Mapping[PointId, float]) -> Stage:
     """As `over_nodes`, with these scores, by the points' ids, as `score()`."""
+    warn_of_distances(list(scores.values()))
     by_score: dict[float, list[PointId]] = {}
     for point, score in scores.items():
         by_score.setdefault(score, []).append(point)

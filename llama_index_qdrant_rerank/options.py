@@ -51,7 +51,7 @@ class RetrievalOptions(TypedDict, total=False):
         filter: a `qdrant_client.models.Filter`.
         node_ids: only these nodes; an empty list lets none through.
         doc_ids: only nodes of these documents; an empty list lets none through.
-        score_threshold: the score to reach (for Euclid and Manhattan: not to exceed).
+        score_threshold: the score to reach (for Euclid and Manhattan: the distance not to exceed).
         timeout: seconds for the whole call; see `QdrantRerankRetriever`.
         options: what few need; see `QdrantRerankRetriever`.
         params: request-time values by name, for `param(name)` in formulas.

@@ -69,7 +69,7 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
         similarity_top_k: how many nodes to return.
         filters, filter: LlamaIndex's metadata filters, and a `qdrant_client.models.Filter`; all restrictions are AND-ed.
         node_ids, doc_ids: only these nodes, only nodes of these documents; an empty list lets none through.
-        score_threshold: the score to reach (for Euclid and Manhattan: not to exceed).
+        score_threshold: the score to reach (for Euclid and Manhattan: the distance not to exceed).
         timeout: seconds for a whole call, e.g. 0.5: embedding, reading the schema, all searches, reranking; a call that takes
             longer ends in a `qdrant_rerank.errors.TimeoutError`, also a `TimeoutError`, that says in which step.
         options: what few need, as `qdrant_rerank.SearchOptions`: `search_params`, `shard_key_selector`, `consistency`,
@@ -80,7 +80,8 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
         metadata_mode: which of a node's metadata the reranker reads with its text: what embedding models are shown, as
             LlamaIndex's own rerankers do, or what language models are shown, all, or none (`MetadataMode.NONE`), which is what
             the command line and LangChain's retriever read.
-        score_key: a metadata key to put the score under as well, hidden from models.
+        score_key: a metadata key to put the score under as well, hidden from models. Higher is better, as all in LlamaIndex
+            takes it: for Euclid and Manhattan the score is minus the distance.
         explanations: whether each node's metadata says why it is where it is, without a further round trip: its rank and
             score in each candidate and what each term adds to its score, as plain values (`ResultReason.as_dict`). Language
             and embedding models aren't shown it.

@@ -144,8 +144,9 @@ def search_tool(
         name: the tool's name.
         description: what the model is told that it finds here; say which documents they are.
         max_tokens: how long an answer may be, estimated as three bytes of UTF-8 a token.
-        low_confidence: the score below which the best node is said to be doubtful; "auto" is 0.5 where the strategy's scores
-            are calibrated to probabilities and no postprocessor changes them, and none elsewhere; None for none.
+        low_confidence: the score below which the best node is said to be doubtful (for Euclid and Manhattan minus a
+            distance, e.g. -0.5); "auto" is 0.5 where the strategy's scores are calibrated to probabilities and no postprocessor
+            changes them, and none elsewhere; None for none.
         runtime_filter: gives a filter that every node has to meet, for a tenant that is known only in a call. The model is then
             told types alone: values and ranges may be another tenant's.
         node_postprocessors: what changes the nodes that were found.

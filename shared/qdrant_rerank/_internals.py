@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from .points import SPARE, annotate, notes_of, root_keys, select_payload, settle, widen, with_keys
     from .query import Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict
     from .request_parts import conditions_of, models_within, parts_of, strict_limits
-    from .rerank import BEYOND, Candidate, DocumentReranker, MUTE, MissingText, READ, Unread
+    from .rerank import BEYOND, Candidate, DocumentReranker, MUTE, MissingText, READ, Unread, warn_of_distances
     from .trained import names_points, random_points
     from .schema import Kind as VectorKind, read_node_schema
     from .search import contradicts, guard, read_batch, read_points, search
@@ -155,7 +155,7 @@ else:
             "points": "SPARE, annotate, notes_of, root_keys, select_payload, settle, widen, with_keys",
             "query": "Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict",
             "request_parts": "conditions_of, models_within, parts_of, strict_limits",
-            "rerank": "BEYOND, Candidate, DocumentReranker, MUTE, MissingText, READ, Unread",
+            "rerank": "BEYOND, Candidate, DocumentReranker, MUTE, MissingText, READ, Unread, warn_of_distances",
             "trained": "names_points, random_points, FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, "
             "find_missing, has, instead, kind_of, leaves, psi, shift",
             "schema": "Kind as VectorKind, read_node_schema",

@@ -22,6 +22,7 @@ from .expressions.view import path_problem
 from .formula_limits import filter_problems
 from .payload import AnyMapping, PayloadLike, as_mapping
 from .payload_mistakes import find_mistakes, read_in_results, tell_mistakes
+from .points import turn_around
 from .query import Inputs, Query, SearchOptions, Target, both, check_query, embed_query, restrict
 from .request_parts import abilities_of, bad_paths, filter_limits, params_limits, request_limits, strict_limits
 from .schema import Schema
@@ -205,10 +206,19 @@ class Plan:
         return points
 
     def answer(self, query: Query, explanations: bool) -> Flow[Explained]:
-        """The steps from `query` to ranked points, with the reason for each if asked; as `flow` or `explain`."""
-        if explanations:
-            return (yield from self.explain(query))
-        return Explained((yield from self.flow(query)), ())
+        """The steps from `query` to ranked points, with the reason for each if asked; as `flow` or `explain`.
+
+        Higher scores are better here, as readers of documents take them: for Euclid and Manhattan they are minus the distance.
+        """
+        found = (yield from self.explain(query)) if explanations else Explained((yield from self.flow(query)), ())
+        if not self._is_distance:
+            return found
+        reasons = [replace(reason, score=0.0 - reason.score, total=0.0 - reason.total) for reason in found.reasons]
+        return replace(found, points=turn_around(found.points), reasons=tuple(reasons))
+
+    @cached_property
+    def _is_distance(self) -> bool:
+        return self.strategy.is_distance(self.target.schema)
 
     def explain(self, query: Query) -> Flow[Explained]:
         """The steps from `query` to ranked points with the reason for each; one round trip more where points tie.

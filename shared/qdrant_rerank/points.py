@@ -50,6 +50,11 @@ def annotate(point: models.ScoredPoint, score: float | None = None, **notes: Any
     return RankedPoint.model_construct(**values, notes={**notes_of(point), **notes})
 
 
+def turn_around(points: Points) -> Points:
+    """Copies of points that a search scored by distance, scored by minus that, so that higher is better."""
+    return [annotate(point, 0.0 - point.score) for point in points]  # no -0.0
+
+
 _PARTS: Final = re.compile(r'"([^"]+)"|(\[\d*\])|([^.\[\]"]+)')
 _ALL: Final = "[]", "in a list"  # every element; Qdrant takes nothing by `[2]`, of which no element is called
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, cast, get_args
 
 import numpy as np
@@ -15,7 +16,7 @@ from qdrant_client import models
 
 from .calls import within
 from .capabilities import AbilityName, Capabilities
-from .errors import Lint, OnError, QueryError, ScoringError, StrategyError, tolerate
+from .errors import Lint, OnError, QueryError, ScoringError, StrategyError, tolerate, warn
 from .explain.results import CandidateHit, Column, Explained, ResultReason, Term
 from .expressions.evaluation import Table, compute
 from .expressions.inspect import candidate_scores, payload_keys, placeholder_params, reads_model
@@ -24,7 +25,7 @@ from .expressions.view import View
 from .formula_limits import path_problems
 from .models.base import Reranker, ascore_texts, check_scores, score_texts
 from .payload import PayloadMapping, keys_of, read_texts
-from .points import annotate, notes_of, select_payload, trim, with_keys
+from .points import annotate, notes_of, select_payload, trim, turn_around, with_keys
 from .query import Inputs, Query, SearchOptions, Target
 from .schema import Schema
 from .stages import Nearest
@@ -50,8 +51,9 @@ Unread: TypeAlias = Literal["drop", "last"]
 class Rerank(Strategy, kind="rerank"):
     """The candidates of a strategy, scored by the executor's model, which reads their texts.
 
-    Each result notes its `retrieval_score` (what the strategy below gave) and its `relevance_score` (what the model gave);
-    its `score` is the latter, or the blend of both. Equal scores keep the order of the search.
+    Each result notes its `retrieval_score` (what the strategy below gave, minus that for distances) and its `relevance_score`
+    (what the model gave); its `score` is the latter, or the blend of both, and of a point that the model didn't read the
+    former. Higher is better in all three. Equal scores keep the order of the search.
 
     Args:
         reads: how many candidates the model reads; if None, as many as the strategy below says that it hands on, else 50.
@@ -252,7 +254,7 @@ class Rerank(Strategy, kind="rerank"):
         points = yield from self.rank(below.points, query, replace(options, with_payload=True), target)
         before = {reason.id: reason for reason in below.reasons}
         read = [point for point in points if "relevance_score" in notes_of(point)]
-        columns = summands(self.blend, read, query, self.sign(target), target.view)
+        columns = summands(self.blend, read, query, target.view)
         terms = {point.id: [Term(text, float(column[row])) for text, column in columns] for row, point in enumerate(read)}
         reasons = []
         for rank, point in enumerate(points, (options.offset or 0) + 1):
@@ -273,6 +275,8 @@ class Rerank(Strategy, kind="rerank"):
             raise QueryError(f"the query's text is empty ({query.text!r}): a model has to read it to score texts against it")
         if not points:
             return []
+        if self.below.is_distance(target.schema):
+            points = turn_around(points)
         points, beyond = self._split(points)
         texts = read_texts(points, target.payload, target.schema.collection)
         read = [row for row, text in enumerate(texts) if text.strip()]
@@ -280,7 +284,7 @@ class Rerank(Strategy, kind="rerank"):
         self._check_missing(points, unread)
         try:
             relevance = (yield from Score(query.text, [texts[row] for row in read])) if read else []
-            scores = blend_scores(self.blend, [points[row] for row in read], relevance, query, self.sign(target), target.view)
+            scores = blend_scores(self.blend, [points[row] for row in read], relevance, query, target.view)
         except Exception as error:
             kind = tolerate(error, self.on_error, _IN_ORDER)
             kept: Points = [annotate(point, not_reranked=kind, retrieval_score=float(point.score)) for point in points]
@@ -311,10 +315,6 @@ class Rerank(Strategy, kind="rerank"):
             raise ScoringError(
                 f"{len(unread)} of {len(points)} candidates have no text, e.g. {listed}: set missing_text='last' or 'drop'"
             )
-
-    def sign(self, target: Target) -> float:
-        """-1 if the scores of the strategy below are distances, else 1."""
-        return -1.0 if isinstance(self.below, Stage) and self.below.is_distance(target.schema) else 1.0
 
     def _cut(self, ranked: Points, options: SearchOptions) -> Points:
         if options.score_threshold is not None:
@@ -356,37 +356,35 @@ def check_blend(blend: Expression) -> None:
         )
 
 
-def blend_scores(
-    blend: Expression | None, points: Points, relevance: Sequence[float], query: Query, sign: float, view: View
-) -> Column:
+def blend_scores(blend: Expression | None, points: Points, relevance: Sequence[float], query: Query, view: View) -> Column:
     """The final score of each of n points that a model read: shape (n,); the model's own, `relevance`, without a blend.
 
-    `sign` is -1 if the search's scores are distances, else 1. Raises ScoringError where a score isn't finite, PlanError where a
-    point lacks a payload key that the blend reads without a default, QueryError where a request-time value is missing.
+    Raises ScoringError where a score isn't finite, PlanError where a point lacks a payload key that the blend reads without a
+    default, QueryError where a request-time value is missing.
     """
     if blend is None:
         return np.array(relevance, np.float64)
-    scores = compute(blend, _table(points, [point.score for point in points], relevance, query, sign, view))
+    scores = compute(blend, _table(points, [point.score for point in points], relevance, query, view))
     if not np.isfinite(scores).all():
         worst = int(np.flatnonzero(~np.isfinite(scores))[0])
         raise ScoringError(f"the blend of point {points[worst].id!r} is {scores[worst]}: {blend!r} must be finite")
     return scores
 
 
-def summands(blend: Expression | None, points: Points, query: Query, sign: float, view: View) -> list[tuple[str, Column]]:
+def summands(blend: Expression | None, points: Points, query: Query, view: View) -> list[tuple[str, Column]]:
     """What adds up to the final scores of n points that a model read and that note it: texts, each with n values."""
     notes = [notes_of(point) for point in points]
     relevance = [note.get("relevance_score", np.nan) for note in notes]
     if blend is None:
         return [("rerank_score()", np.array(relevance, np.float64))]
     before = [note.get("retrieval_score", np.nan) for note in notes]
-    table = _table(points, before, relevance, query, sign, view)
+    table = _table(points, before, relevance, query, view)
     terms = blend.terms if isinstance(blend, Sum) else (blend,)
     return [(repr(term), compute(term, table)) for term in terms]
 
 
-def _table(points: Points, before: Sequence[float], relevance: Sequence[float], query: Query, sign: float, view: View) -> Table:
-    scores: dict[str | None, Any] = {None: sign * np.array(before, np.float64)}
+def _table(points: Points, before: Sequence[float], relevance: Sequence[float], query: Query, view: View) -> Table:
+    scores: dict[str | None, Any] = {None: np.array(before, np.float64)}
     return Table(
         payloads=[point.payload or {} for point in points],
         ids=[point.id for point in points],
@@ -450,9 +448,24 @@ class DocumentReranker:
             )
             for place, candidate in enumerate(candidates)
         ]
+        if self.rerank.blend is not None and candidate_scores(self.rerank.blend):
+            warn_of_distances([candidate.score for candidate in candidates])
         options = SearchOptions(limit=max(1, len(points)), score_threshold=threshold)
         # the strategy stands for whatever found them: it isn't run
         return self.rerank.over(Nearest()).rank(points, query, options, _TARGET)
+
+
+def warn_of_distances(scores: Sequence[float]) -> None:
+    """Warn where the scores of results found elsewhere, best first, rise as distances do."""
+    # three rise by chance too often where something else than the search has ranked them
+    if len(scores) > 3 and scores[0] < scores[-1] and all(one <= other for one, other in pairwise(scores)):
+        warn(
+            Lint(
+                "rising-scores",
+                f"score() reads scores that rise from the first result ({scores[0]:g}) to the last ({scores[-1]:g}), as "
+                "distances do, and takes high ones for good: if they are distances, give results minus the distance as score",
+            )
+        )
 
 
 _TARGET: Final = Target(Schema("candidates", {}), Capabilities((1, 10, 0)), PayloadMapping(_TEXT))

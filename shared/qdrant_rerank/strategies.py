@@ -140,6 +140,14 @@ class Strategy(ABC):
         """The round trips that a query takes beyond its `cost` where several shards are searched, which `schema` says."""
         return 0
 
+    def is_distance(self, schema: Schema) -> bool:
+        """Whether its results are scored by distance, lower being better.
+
+        Only searches by a vector are. A kind that hands on another strategy's results, with their scores, turns distances
+        around or says so here.
+        """
+        return False
+
     def abilities(self) -> frozenset[AbilityName]:
         """What the server must be able to do."""
         return frozenset(ability for stage in self.stages() for ability in stage.own_abilities())
@@ -322,7 +330,7 @@ class Stage(Limits, Strategy):
         return self.name
 
     def is_distance(self, schema: Schema) -> bool:
-        """Whether its scores are distances, where lower is better; fusions and formulas turn them around."""
+        """Whether it scores by distance, which fusions and formulas turn around."""
         info = None if self.vector is None else schema.vectors.get(self.vector)
         return info is not None and info.is_distance
 

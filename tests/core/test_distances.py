@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, PlanError, Query, SearchOptions, field, param, score
+from qdrant_rerank import (
+    Coefficients,
+    Executor,
+    Formula,
+    Fusion,
+    Mmr,
+    Nearest,
+    PlanError,
+    Query,
+    RelevanceFeedback,
+    Rerank,
+    SearchOptions,
+    Strategy,
+    field,
+    param,
+    score,
+)
+from qdrant_rerank._internals import notes_of
+from qdrant_rerank.expressions import rerank_score
+from qdrant_rerank.feedback import FeedbackCandidates
 from qdrant_rerank.planning import Capabilities, Schema, VectorInfo, plan
 from qdrant_rerank.stages import Stage
 from tests.engines import Engine, open_client, skip_on_shards
@@ -23,7 +43,8 @@ AROUND = Nearest(limit=50)
 def places(request: pytest.FixtureRequest, engine: Engine) -> Iterator[Executor]:
     client = open_client()
     client.create_collection("places", vectors_config=models.VectorParams(size=2, distance=request.param))
-    client.upsert("places", [models.PointStruct(id=n, vector=[float(n), 0.0], payload={"rank": 9 - n}) for n in range(1, 8)])
+    payloads = {n: {"rank": 9 - n, "text": f"d{n}"} for n in range(1, 8)}
+    client.upsert("places", [models.PointStruct(id=n, vector=[float(n), 0.0], payload=payloads[n]) for n in payloads])
     yield Executor(client, "places")
     client.close()
 
@@ -85,3 +106,81 @@ def test_a_copy_of_a_formula_brings_nothing_that_was_compiled_along(places: Exec
         assert same == strategy
         assert not [name for name in vars(same) if name.startswith("_")]
         assert places.retrieve(same, ORIGIN) == before
+
+
+# Where a model has a part in it: higher is better in all that it hands on
+
+WORDS = replace(ORIGIN, text="near", params={})
+FEEDBACK = RelevanceFeedback(seeds=Nearest(limit=3), coefficients=Coefficients(1.0, 0.5, 0.2), trust=True)
+UNREAD: dict[str, tuple[Strategy, list[float | None]]] = {
+    "feedback whose seeds scored alike": (FEEDBACK, [1.0]),
+    "feedback without weight": (replace(FEEDBACK, coefficients=Coefficients(1.0, 0.0, 0.0)), []),
+    "feedback whose model failed": (replace(FEEDBACK, on_error="keep_order"), [None]),
+    "a reranking whose model failed": (Rerank(on_error="keep_order").over(AROUND), [None]),
+    "what a reranking didn't read": (Rerank(reads=1, unread="last").over(AROUND), [-1.0]),
+}
+"""Strategies whose model says nothing of most results, and the score of each call's texts; None where it fails."""
+
+
+def reader(places: Executor, scores: Sequence[float | None]) -> Executor:
+    left = list(scores)
+
+    def read(query: str, texts: Sequence[str]) -> list[float]:
+        value = left.pop(0)
+        if value is None:
+            raise RuntimeError("down")
+        return [value] * len(texts)
+
+    return Executor(places.clients.sync(), "places", reranker=read)
+
+
+@pytest.mark.parametrize("name", UNREAD)
+@pytest.mark.filterwarnings("ignore:.*RuntimeError")
+def test_the_nearest_come_first_in_a_blend_over_what_no_model_scored(places: Executor, name: str) -> None:
+    below, scores = UNREAD[name]
+    found = reader(places, scores).retrieve(below, WORDS, SearchOptions(3))
+    assert ranking(found) == [(1, -1.0), (2, -2.0), (3, -3.0)]
+    blended = Rerank(reads=3, blend=rerank_score() + score(), missing_text="last").over(below)
+    found = reader(places, [*scores, 0.0]).retrieve(blended, WORDS, SearchOptions(3))
+    assert [(point.id, point.score, notes_of(point).get("retrieval_score", point.score)) for point in found] == [
+        (1, -1.0, -1.0),
+        (2, -2.0, -2.0),
+        (3, -3.0, -3.0),
+    ]
+
+
+def test_a_search_around_the_steered_one_is_scored_and_cut_as_the_steered_one_is(places: Executor) -> None:
+    within = replace(FEEDBACK, within=Nearest().over(FeedbackCandidates(limit=7)))
+    executor = reader(places, [1.0] * 9)
+    assert ranking(executor.retrieve(within, WORDS, SearchOptions(3))) == [(1, -1.0), (2, -2.0), (3, -3.0)]
+    above = SearchOptions(7, score_threshold=-2.5)
+    assert ids(executor.retrieve(within, WORDS, above)) == [1, 2]
+    assert executor.plan(within, above).describe().later[-1]["score_threshold"] == 2.5
+    reason = executor.explain(within, WORDS, SearchOptions(2)).reasons[1]
+    assert (reason.id, reason.score, reason.total, reason.candidates[0].score) == (2, -2.0, -2.0, 2.0)
+    plain = replace(within, within=Formula(score("feedback")).over(FeedbackCandidates(limit=7)))
+    assert executor.plan(plain, above).describe().later[-1]["score_threshold"] == -2.5
+
+
+def test_what_recall_leaves_unread_is_scored_as_the_second_search_is(places: Executor) -> None:
+    def read(query: str, texts: Sequence[str]) -> list[float]:
+        return [float(text == "d2") for text in texts]
+
+    client = places.clients.sync()
+    client.set_payload("places", {"text": ""}, points=[3])
+    try:
+        recall = replace(FEEDBACK, mode="recall", limit=5)
+        found = Executor(client, "places", reranker=read).retrieve(recall, WORDS, SearchOptions(5))
+    finally:
+        client.set_payload("places", {"text": "d3"}, points=[3])
+    assert found[0].id == 2
+    assert notes_of(found[0])["retrieval_score"] == -2.0
+    assert (found[-1].id, found[-1].score) == (3, -3.0)
+
+
+@pytest.mark.parametrize("explanations", [False, True])
+def test_what_becomes_documents_is_scored_by_minus_the_distance(places: Executor, explanations: bool) -> None:
+    found = places.answer(AROUND, SearchOptions(2), lambda plan: plan.answer(ORIGIN, explanations))
+    assert ranking(found.points) == [(1, -1.0), (2, -2.0)]
+    assert [(reason.score, reason.total) for reason in found.reasons] == [(-1.0, -1.0), (-2.0, -2.0)] * explanations
+    assert ranking(places.retrieve(AROUND, ORIGIN, SearchOptions(2))) == [(1, 1.0), (2, 2.0)]  # as Qdrant says

@@ -101,7 +101,8 @@ def test_a_distance_other_than_cosine_is_the_collections_own() -> None:
     found = QdrantRerankRetriever.from_vector_store(store, k=5).search_with_scores(QUERY)
     assert as_store_returns([document for document, _ in found]) == as_store_returns(store.similarity_search(QUERY, k=5))
     scores = [score for _, score in found]
-    assert scores == sorted(scores)
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] < 0
 
 
 def test_settings_go_before_what_the_store_says() -> None:

@@ -22,6 +22,7 @@ from .. import Executor, Query, SearchOptions, Strategy, StrategyError, __versio
 from .._internals import (
     BYTES_OF_A_TOKEN,
     USABLE,
+    Explained,
     FilterArgument,
     ToolCall,
     ToolHit,
@@ -181,15 +182,15 @@ class ServedCollection:
         call = self.spec.read(arguments)
         if isinstance(call, str):
             return call, True
-        found = self.executor.retrieve(self.strategy, self._query(call), self._options(call))
-        return self.spec.answer(call, [self._hit(point) for point in found]), False
+        found = self._answer(call, explanations=False)
+        return self.spec.answer(call, [self._hit(point) for point in found.points]), False
 
     def explain(self, arguments: Mapping[str, Any]) -> tuple[str, bool]:
         """Why each result is where it is, as text."""
         call = self.spec.read(arguments)
         if isinstance(call, str):
             return call, True
-        found = self.executor.explain(self.strategy, self._query(call), self._options(call))
+        found = self._answer(call, explanations=True)
         reasons = {reason.id: reason for reason in found.reasons}
         hits = [ToolHit(str(point.id), float(point.score), _why(reasons[point.id]), {}) for point in found.points]
         return self.spec.answer(call, hits), False
@@ -238,11 +239,10 @@ class ServedCollection:
 
         return sdk.Server("qdrant-rerank", version=__version__, on_list_tools=list_tools, on_call_tool=call_tool)
 
-    def _query(self, call: ToolCall) -> Query:
-        return Query(call.query, params=self.params)
-
-    def _options(self, call: ToolCall) -> SearchOptions:
-        return SearchOptions(limit=call.k, filter=call.filter, timeout=self.timeout)
+    def _answer(self, call: ToolCall, explanations: bool) -> Explained:
+        query = Query(call.query, params=self.params)
+        options = SearchOptions(limit=call.k, filter=call.filter, timeout=self.timeout)
+        return self.executor.answer(self.strategy, options, lambda plan: plan.answer(query, explanations))
 
     def _hit(self, point: Any) -> ToolHit:
         payload = point.payload or {}

@@ -18,7 +18,7 @@ from qdrant_client import models
 from ..errors import EngineError, OnError, QueryError, ScoringError, StrategyError, tolerate
 from ..explain.results import CandidateHit, Column, Found, Pair, ResultReason, Seed, Steering, Term
 from ..payload import read_texts
-from ..points import RankedPoint, annotate, notes_of, select_payload
+from ..points import RankedPoint, annotate, notes_of, select_payload, turn_around
 from ..query import Inputs, Query, SearchOptions, Target, both, embed_query
 from ..schema import Schema
 from ..search import search
@@ -329,12 +329,16 @@ class _Call:
 
     def unsteered(self) -> list[RankedPoint]:
         start = self.options.offset or 0
-        return self._finished([annotate(point) for point in self.first[start : start + self.options.limit]])
+        return self._finished([annotate(point) for point in self._turned_first[start : start + self.options.limit]])
+
+    @property
+    def _turned_first(self) -> Points:
+        """The first search's points, scored so that higher is better, as the second's are."""
+        return turn_around(self.first) if self.strategy.seeds.is_distance(self.target.schema) else self.first
 
     def precise(self) -> Flow[list[RankedPoint]]:
         alone, threshold = self.strategy.root.is_steered, self.options.score_threshold
-        options = replace(self.options, score_threshold=None) if alone else self.options
-        points = yield from self._search(options)
+        points = yield from self._search(precise_options(self.options, self.strategy.root, self.target.schema))
         if alone and threshold is not None and not self.steering.why_not:  # scores descend, so it may be applied afterwards
             points = [point for point in points if point.score >= threshold]
         given = self.steering.scores
@@ -342,7 +346,7 @@ class _Call:
 
     def recalled(self) -> Flow[list[RankedPoint]]:
         """All that the model scored in both rounds, in the order of its scores."""
-        seeds = self.first[: self.strategy.seed_count]
+        seeds = self._turned_first[: self.strategy.seed_count]
         apart = models.HasIdCondition(has_id=[point.id for point in seeds])
         found = yield from self._search(recall_options(self.options, self.strategy.reads - len(seeds), apart))
         texts = self._texts(found)
@@ -376,6 +380,8 @@ class _Call:
         points, *answers = yield from search(requests, options, self.target)
         self.found = root.candidate_points(candidates, answers, inputs, options)
         points = root.cut(points, options)
+        if root.is_distance(self.target.schema):
+            return turn_around(points)
         if not root.is_steered or self.steering.scale == 1.0:
             return points
         return [annotate(point, point.score * self.steering.scale) for point in points]
@@ -396,6 +402,17 @@ class _Call:
             if self.steering.why_not:
                 point.notes["not_steered"] = self.steering.why_not
         return [drop_extras(point, self.options) for point in points]
+
+
+def precise_options(options: SearchOptions, root: Stage, schema: Schema) -> SearchOptions:
+    """The options of the second search in mode "precision", whose results are scored so that higher is better.
+
+    The steered search alone is cut afterwards, as its scores are scaled here.
+    """
+    threshold = options.score_threshold
+    if threshold is None or root.is_steered:
+        return replace(options, score_threshold=None)
+    return replace(options, score_threshold=-threshold if root.is_distance(schema) else threshold)
 
 
 def recall_options(options: SearchOptions, limit: int, seeds: models.HasIdCondition) -> SearchOptions:

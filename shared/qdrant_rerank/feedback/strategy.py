@@ -27,7 +27,16 @@ from ..strategies import Cost, ModelUse, Stage, Strategy
 from ..trained import random_points
 from ..values import brief, is_whole, literal
 from .coefficients import LEAST_SEEDS, Coefficients, Mode, read_coefficients
-from .rounds import FeedbackCandidates, drop_extras, find_compared, find_reasons, plain_query, recall_options, run_rounds
+from .rounds import (
+    FeedbackCandidates,
+    drop_extras,
+    find_compared,
+    find_reasons,
+    plain_query,
+    precise_options,
+    recall_options,
+    run_rounds,
+)
 
 SEEDS = 5
 """How many documents the reranker scores in the first round where the seeds set no limit."""
@@ -261,8 +270,8 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
         if self.mode == "recall":
             seeds = models.HasIdCondition(has_id=[f"… the {self.seed_count} seeds"])
             options = recall_options(options, self.reads - self.seed_count, seeds)
-        if self.root.is_steered:
-            options = replace(options, score_threshold=None)
+        else:
+            options = precise_options(options, self.root, inputs.target.schema)
         query = plain_query(self.weights, self.native, inputs.vectors[self.compared])
         yield self.root.request(replace(inputs, steering=query), self.root.widen(options))
 
