@@ -28,10 +28,10 @@ from qdrant_client import QdrantClient
 from benchmarks import scifact_data, wheel_models
 from benchmarks.rest_server import serving
 from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedback, Rerank, SearchOptions, Strategy
-from qdrant_rerank._internals import Mode
+from qdrant_rerank._internals import Mode, run
 from qdrant_rerank.evaluate import bootstrap_interval, per_topic
 from qdrant_rerank.learn import fit_feedback
-from qdrant_rerank.learn._internals import ScoreFile, collect_examples, fit_folds, train
+from qdrant_rerank.learn._internals import ScoreFile, fit_folds, gather_examples, replace_reranker, train
 from qdrant_rerank.models import Encoders, FastembedDense
 
 __all__ = ["Bge", "official", "pairs"]
@@ -149,10 +149,11 @@ def ours(client: Any, model: Model, claims: Sequence[str], encode: Any) -> Work:
     counting = Counting(client)
     executor = Executor(counting, "scifact", encoders=Encoders.of({"dense": encode}), reranker=model)  # type: ignore[arg-type]
     plain = RelevanceFeedback(seeds=Nearest("dense", limit=SEEDS), coefficients=Coefficients(1.0, 0.0, 0.0))
-    executor.target()
+    target, scores = executor.target(), ScoreFile(model)
     importlib.import_module("scipy.optimize")  # as torch, which isn't timed either
     with (gathering := Watch(model)).running():
-        examples = collect_examples(executor, plain, claims, CANDIDATES, ScoreFile(model))
+        flow = gather_examples(plain.resolve(target.schema), target, claims, CANDIDATES, scores)
+        examples = run(flow, replace_reranker(executor, scores)).examples
     with (fitting := Watch(model)).running():
         train(examples, "precision")
     with (judging := Watch(model)).running():

@@ -84,13 +84,13 @@ if TYPE_CHECKING:
     from .stages.client_ranking import scores_by_candidate
     from .stages.fusion import DEFAULT_RRF_K, FusionMethod
     from .steps import AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, Step
-    from .steps import Vectors, arun, run, together, watch
+    from .steps import Vectors, adrive, arun, drive, run, together, watch
     from .threads import AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, inherits
     from .threads import use_workers
     from .trained import FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, kind_of
     from .trained import leaves, psi, shift
     from .values import Bar, as_table, brief, call, check_counts, clip_text, in_batches, is_finite, is_number, is_whole
-    from .values import list_few, literal
+    from .values import list_few, literal, share_arguments
 else:
     __getattr__ = load_lazily(
         __package__,
@@ -164,10 +164,10 @@ else:
             "stages.client_ranking": "scores_by_candidate",
             "stages.fusion": "DEFAULT_RRF_K, FusionMethod",
             "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, "
-            "Step, Vectors, arun, run, together, watch",
+            "Step, Vectors, adrive, arun, drive, run, together, watch",
             "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, "
             "inherits, use_workers",
             "values": "Bar, as_table, brief, call, check_counts, clip_text, in_batches, is_finite, is_number, "
-            "is_whole, list_few, literal",
+            "is_whole, list_few, literal, share_arguments",
         },
     )

@@ -8,11 +8,12 @@ from __future__ import annotations
 import datetime as dt
 import math
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from html import escape
-from typing import Any, Final, TypeVar
+from inspect import signature
+from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
@@ -208,3 +209,18 @@ def _cell(value: object) -> str:
         return f'<td style="{style}">{value.value:+.4f}</td>'
     text = f"{value:.4f}" if isinstance(value, float) else "–" if value is None or isinstance(value, Bar) else str(value)
     return f"<td>{escape(text)}</td>"
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def share_arguments(source: Callable[P, object]) -> Callable[[Callable[..., R]], Callable[P, R]]:
+    """Show the arguments of `source` as those of a function that hands them on: to type checkers, in `help()` and the docs."""
+
+    def share(function: Callable[..., R]) -> Callable[P, R]:
+        shared = signature(function).replace(parameters=list(signature(source).parameters.values()))
+        function.__dict__["__signature__"] = shared
+        return function
+
+    return share

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
+import pytest
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
@@ -14,6 +18,8 @@ from qdrant_rerank import score as search_score
 from qdrant_rerank.evaluate import Topic, TopicFunction, Topics, aevaluate, evaluate
 from tests.evaluate.worlds import DENSE, FUSED, QUESTIONS, client, encoders, executor, qrels, run_of, topics
 from tests.support import refused
+
+WHO: ContextVar[str] = ContextVar("who")
 
 
 async def test_a_strategy_measures_the_same_as_synchronously() -> None:
@@ -80,6 +86,68 @@ async def test_retrievers_are_awaited_and_functions_run_in_threads() -> None:
     assert (await aevaluate(later, topics(), qrels(), ["RR"])).values["RR"]["q3"] == 1.0
     with refused(StrategyError, "await aevaluate"):
         evaluate(later, topics(), qrels())
+
+
+async def test_progress_is_on_the_event_loop_and_what_blocks_sees_the_callers_context_in_a_thread() -> None:
+    loop, threads, told = threading.get_ident(), set[int](), list[tuple[int, int]]()
+
+    def search(text: str) -> Iterator[str]:
+        threads.add(threading.get_ident())
+        yield WHO.get()  # a generator's work is done in the thread too, and timed
+
+    token = WHO.set("train")
+    found = await aevaluate(
+        search, topics(), qrels(), ["RR"], progress=lambda done, _: told.append((done, threading.get_ident())), concurrency=2
+    )
+    WHO.reset(token)
+    assert found.values["RR"]["q1"] == 1.0
+    assert loop not in threads
+    assert told == [(done, loop) for done in range(1, len(QUESTIONS) + 1)]
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+async def test_cancelling_it_cancels_what_is_asked_and_lets_go_of_the_file(tmp_path: Path, concurrency: int) -> None:
+    asked, cancelled, waiting, hangs = list[str](), list[str](), asyncio.Event(), True
+
+    async def search(text: str) -> list[str]:
+        asked.append(text)
+        if len(asked) > 1 and hangs:
+            waiting.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(text)
+                raise
+        return ["train"]
+
+    file = tmp_path / "run.jsonl"
+    measuring = asyncio.create_task(aevaluate(search, topics(), qrels(), run_file=file, concurrency=concurrency))
+    await asyncio.wait_for(waiting.wait(), 10)
+    measuring.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await measuring
+    assert set(cancelled) == set(asked[1:])
+    hangs, before = False, len(asked)
+    await aevaluate(search, topics(), qrels(), run_file=file)
+    assert len(asked) - before == len(QUESTIONS) - 1
+
+
+async def test_a_loop_that_closes_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def search(text: str) -> list[str]:
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    def run_and_leave() -> None:
+        async def leave() -> None:
+            measuring = asyncio.create_task(aevaluate(search, topics(), qrels(), run_file=tmp_path / "run.jsonl"))
+            await asyncio.sleep(0)
+            assert not measuring.done()
+
+        asyncio.run(leave())  # it cancels what is left
+
+    await asyncio.to_thread(run_and_leave)
+    with pytest.raises(TimeoutError):  # the file is free
+        await asyncio.wait_for(aevaluate(search, topics(), qrels(), run_file=tmp_path / "run.jsonl"), 0.05)
 
 
 async def test_an_executor_of_the_other_kind_is_refused() -> None:

@@ -12,7 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Executor, Nearest, PlanError, PlanWarning, QdrantRerankError, Query, Rerank, SearchOptions
 from qdrant_rerank.errors import FormatError
-from qdrant_rerank.evaluate import Bound, Qrels, Topics, evaluate
+from qdrant_rerank.evaluate import BoundStrategy, Qrels, Topics, evaluate
 from qdrant_rerank.ingest import Document
 from tests.evaluate.worlds import DENSE, FUSED, GRADES, NOTES, QUESTIONS, client, encoders, executor, qrels, run_of, topics
 from tests.support import CountingClient, fill_toy, refused
@@ -211,6 +211,6 @@ def test_synthetic_queries_are_titles_or_first_sentences_or_what_a_function_make
 
 def test_a_pair_of_strategy_and_executor_needs_no_further_executor(notes: QdrantClient) -> None:
     pair = evaluate((DENSE, executor(notes)), topics(), qrels())
-    bound = evaluate(Bound(DENSE, Executor(notes, "notes", encoders=encoders()), "mine"), topics(), qrels())
+    bound = evaluate(BoundStrategy(DENSE, Executor(notes, "notes", encoders=encoders()), "mine"), topics(), qrels())
     assert pair.values == bound.values
     assert bound.name == "mine"

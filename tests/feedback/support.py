@@ -9,8 +9,9 @@ from typing import Any
 from qdrant_client import QdrantClient
 
 from qdrant_rerank import Coefficients, Executor, Nearest, RelevanceFeedback, SearchOptions
-from qdrant_rerank._internals import Points
+from qdrant_rerank._internals import Points, run
 from qdrant_rerank.feedback import Provenance
+from qdrant_rerank.learn._internals import Example, ScoreFile, gather_examples, replace_reranker
 from qdrant_rerank.planning import Schema, plan
 from tests.support import COLLECTION, SCHEMA, encoders, question, script, target
 
@@ -31,6 +32,15 @@ class Numbers:
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         self.calls.append(list(texts))
         return [float(text.rsplit("n", 1)[1]) for text in texts]
+
+
+def collect_examples(
+    executor: Executor, strategy: RelevanceFeedback, queries: Sequence[str], candidates: int, scores: ScoreFile
+) -> list[Example]:
+    """What a fit learns from, by an executor and what scores."""
+    target = executor.target()
+    flow = gather_examples(strategy.resolve(target.schema), target, queries, candidates, scores)
+    return run(flow, replace_reranker(executor, scores)).examples
 
 
 class Failing(Numbers):

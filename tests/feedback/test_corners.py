@@ -25,12 +25,12 @@ from qdrant_rerank import (
 from qdrant_rerank._internals import OfficialFeedback
 from qdrant_rerank.errors import FormatError, MissingExtra
 from qdrant_rerank.feedback import FeedbackCandidates, Provenance
-from qdrant_rerank.learn._internals import Example, Examples, Judgement, ScoreFile, collect_examples, formula_scores, train
+from qdrant_rerank.learn._internals import Example, Examples, Judgement, ScoreFile, formula_scores, train
 from qdrant_rerank.models import Encoders
 from tests.engines import open_client
 from tests.support import SCHEMA, question, refused
 
-from .support import COEFFICIENTS, PRECISION, SEEDS, Numbers, asked, executor
+from .support import COEFFICIENTS, PRECISION, SEEDS, Numbers, asked, collect_examples, executor
 
 DISTANCES = pytest.mark.parametrize("distance", list(models.Distance), ids=lambda distance: str(distance.value))
 TRUSTED = Coefficients(1.0, 0.7, 0.4)

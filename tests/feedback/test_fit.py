@@ -24,12 +24,13 @@ from qdrant_rerank import (
 )
 from qdrant_rerank.errors import FitError, FormatError, MeasurementError
 from qdrant_rerank.learn import FeedbackFit, estimate_feedback_fit, fit_feedback
-from qdrant_rerank.learn._internals import Examples, Progress, ScoreFile, collect_examples, formula_scores
+from qdrant_rerank.learn._internals import Examples, Progress, ScoreFile, formula_scores
 from qdrant_rerank.models import Encoders
 from qdrant_rerank.planning import plan
 from tests.engines import open_client
 from tests.support import near, refused
 
+from .support import collect_examples
 from .worlds import POINTS, QUERIES, SIZE, TEXTS, Knowing, Noise, encode, executor, fill, qrels
 
 

@@ -146,6 +146,8 @@ async def test_cancelling_it_keeps_what_was_scored(client: QdrantClient, tmp_pat
 
 
 async def test_what_can_not_be_is_refused_like_there(client: QdrantClient) -> None:
+    with refused(StrategyError, "concurrency= is afit_feedback's"):
+        fit_feedback(executor(client, Knowing()), TEXTS, concurrency=2)
     with refused(StrategyError, "concurrency must be a whole number of at least 1, got 0"):
         await afit_feedback(async_executor(client, Knowing()), TEXTS, concurrency=0)
     with refused(FitError, "there are 3 different queries"):

@@ -135,9 +135,9 @@ def test_a_number_of_seeds_is_answered_with_the_stage_to_write(client: CountingC
 
 async def test_an_executor_of_the_other_kind_is_refused(client: CountingClient) -> None:
     with refused(StrategyError, "afit_feedback needs an AsyncExecutor, got Executor; fit_feedback(…) takes it"):
-        await afit_feedback(executor(client, Knowing()), FEW)  # type: ignore[arg-type]
+        await afit_feedback(executor(client, Knowing()), FEW)
     with refused(StrategyError, "fit_feedback needs an Executor, got AsyncExecutor; afit_feedback(…) takes it"):
-        fit_feedback(async_executor(client, Knowing()), FEW)  # type: ignore[arg-type]
+        fit_feedback(async_executor(client, Knowing()), FEW)
     with refused(StrategyError, "fit_feedback needs an Executor, got CountingClient") as told:
         fit_feedback(client, FEW)  # type: ignore[arg-type]
     assert "takes it" not in str(told.value)

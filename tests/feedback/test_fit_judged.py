@@ -21,10 +21,11 @@ from qdrant_rerank import (
 )
 from qdrant_rerank.evaluate import Interval, Qrels, Topic, Topics, evaluate, per_topic
 from qdrant_rerank.learn import FeedbackFit, fit_feedback
-from qdrant_rerank.learn._internals import ScoreFile, collect_examples, fit_folds, judgments_of, verdict
+from qdrant_rerank.learn._internals import ScoreFile, fit_folds, judgments_of, verdict
 from tests.engines import open_client
 from tests.support import CountingClient, near
 
+from .support import collect_examples
 from .worlds import BY_NAME, FEW, QUERIES, TEXTS, Knowing, Noise, executor, fill, qrels
 
 TOPICS = Topics(tuple(Topic(text, text) for text in TEXTS))

@@ -27,13 +27,13 @@ from .statistics import (
     randomisation_p,
     topics_needed,
 )
-from .systems import Bound, DocId, TopicFunction, unknown_documents
+from .systems import BoundStrategy, DocId, TopicFunction, unknown_documents
 
 __all__ = [
     "DEFAULT_MEASURES",
     "LEAST_TOPICS",
     "Answer",
-    "Bound",
+    "BoundStrategy",
     "Comparison",
     "Costs",
     "Coverage",

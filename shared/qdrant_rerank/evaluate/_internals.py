@@ -9,7 +9,8 @@ Nothing is defined here. Who moves or renames what lies behind changes the line 
 
 from __future__ import annotations
 
-from .asking import MEASURING, Progress, RetryingServices, Work, ask_batch, check_some, is_setup_error, scorings, ends_measuring
+from .asking import Experiment, MEASURING, Progress, RetryingServices, ask_batch, check_some, ends_measuring, is_setup_error
+from .asking import scorings
 from .comparison import ThreeWays, decide, write_verdict
 from .data import Plain, SYNTHETIC_NOTE, first_sentence, frame, plain
 from .files import rows_of, value_text

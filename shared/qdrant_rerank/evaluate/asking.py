@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -18,7 +18,7 @@ from typing import Any, Final, Self, TypeAlias, TypeVar
 
 from qdrant_client import models
 
-from .. import AsyncExecutor, Executor, Retries, SearchOptions, StrategyError
+from .. import AsyncExecutor, Retries, SearchOptions, StrategyError
 from .._internals import (
     BEYOND,
     Deadline,
@@ -29,8 +29,10 @@ from .._internals import (
     Scores,
     Search,
     Step,
+    adrive,
     arun,
     check_counts,
+    drive,
     in_batches,
     list_few,
     notes_of,
@@ -46,11 +48,11 @@ from ..planning import Plan
 from .data import Answer, Qrels, Run, Topic, Topics, Usage
 from .files import RunFile
 from .statistics import check_judgments, deepest
-from .systems import Bound, DocId, Foreign, System, aliases, read_ranking
+from .systems import BlackBox, BoundStrategy, DocId, System, aliases, read_ranking
 
 
 @dataclass
-class _Seen:
+class _StepLog:
     """The steps of one flow, and the points that came back; sizes are taken later, outside the measured time."""
 
     steps: list[Step] = field(default_factory=list)
@@ -82,7 +84,7 @@ class _Seen:
 class _Outcome:
     """What became of one flow: points and how long they took, or the exception that ended it."""
 
-    seen: _Seen
+    log: _StepLog
     points: Points = field(default_factory=list)
     error: Exception | None = None
     milliseconds: float | None = None
@@ -90,12 +92,12 @@ class _Outcome:
 
 def _attempt(plan: Plan, topic: Topic) -> Flow[_Outcome]:
     """The flow of `plan` for `topic`; it returns an outcome where others raise."""
-    seen, start = _Seen(), time.perf_counter()
+    log, start = _StepLog(), time.perf_counter()
     try:
-        points = yield from watch(plan.flow(topic.query), seen.steps.append, seen.hear)
+        points = yield from watch(plan.flow(topic.query), log.steps.append, log.hear)
     except Exception as error:
-        return _Outcome(seen, error=error)
-    return _Outcome(seen, points, milliseconds=1000 * (time.perf_counter() - start))
+        return _Outcome(log, error=error)
+    return _Outcome(log, points, milliseconds=1000 * (time.perf_counter() - start))
 
 
 def is_setup_error(error: Exception) -> bool:
@@ -192,10 +194,12 @@ def check_some(done: Collection[object], failed: Mapping[str, str]) -> None:
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how many topics are done, and how many there are."""
-Answers: TypeAlias = "list[tuple[Topic, Answer | Stop]]"
+Answers: TypeAlias = "list[tuple[Topic, Answer | TopicFailure]]"
+Calls: TypeAlias = Generator[Callable[[], Any], Any, T]
+"""Yields each call that is to be made: `drive` makes it, `adrive` awaits what it returns; so both are written once."""
 
 
-class Stop(Exception):
+class TopicFailure(Exception):
     """The error that a topic ended with, where that ends the evaluation; it is raised once all answers are kept."""
 
     def __init__(self, topic: Topic, error: Exception) -> None:
@@ -204,7 +208,7 @@ class Stop(Exception):
 
 
 @dataclass(frozen=True)
-class Work:
+class Experiment:
     """The topics to measure, and how. Raises StrategyError: no topic has judgments, or an argument is wrong."""
 
     topics: Topics
@@ -249,31 +253,35 @@ class Work:
 
 
 @dataclass
-class Job:
+class Collector:
     """What is asked, and how; within a `with`, the failure that ends it becomes the error that the caller wants.
 
-    `done` are the answers so far, which `file` keeps, if there is one; `progress` is called after each batch.
+    `done` are the answers so far, which `file` keeps, if there is one; `progress` is called after each batch; `awaits` says
+    whether calls are awaited.
 
     Raises StrategyError: the topics need more than a foreign system is given.
     """
 
     system: System
-    work: Work
+    experiment: Experiment
     options: SearchOptions
     doc_id: DocId = None
     file: RunFile | None = None
     progress: Progress | None = None
+    awaits: bool = False
     done: dict[str, Answer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.names = aliases(self.work.qrels)
-        self.retries = Retries.of(self.work.retries)
-        self.batch_size = self.work.batch_size if isinstance(self.system, Bound) else 1
-        rich = [topic for topic in self.work.asked if not topic.is_plain]
-        if rich and isinstance(self.system, Foreign) and not self.system.whole:
+        self.names = aliases(self.experiment.qrels)
+        self.retries = Retries.of(self.experiment.retries)
+        self.retry: Any = self.retries.arun if self.awaits else self.retries.run
+        self.batch_size = self.experiment.batch_size if isinstance(self.system, BoundStrategy) else 1
+        asked = self.experiment.asked
+        rich = [topic for topic in asked if not topic.is_plain]
+        if rich and isinstance(self.system, BlackBox) and not self.system.takes_topic:
             raise StrategyError(
-                f"topic {rich[0].id!r} ({len(rich)} of {len(self.work.asked)}) has a filter, request-time values, vectors or a "
-                f"time, and {self.system.name} is asked by text alone: pass TopicFunction(lambda topic: …), which is given the "
+                f"topic {rich[0].id!r} ({len(rich)} of {len(asked)}) has a filter, request-time values, vectors or a time, "
+                f"and {self.system.name} is asked by text alone: pass TopicFunction(lambda topic: …), which is given the "
                 "whole topic"
             )
 
@@ -283,16 +291,16 @@ class Job:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self.file is not None:
             self.file.close()
-        if not isinstance(error, Stop):
+        if not isinstance(error, TopicFailure):
             return
         topic, cause = error.topic, error.error
-        if self.work.on_error == "raise":
+        if self.experiment.on_error == "raise":
             raise cause from None
         where = "give run_file= to keep answers" if self.file is None else f"they are in {self.file.path}"
         raise MeasurementError(
-            f"stopped at topic {topic.id!r}, as a failure is no result; {len(self.done)} of {len(self.work.asked)} topics have "
-            f"their answers ({where}, and the same call goes on from there; on_error='count' counts failures as 0): "
-            f"{tell_error(cause)}",
+            f"stopped at topic {topic.id!r}, as a failure is no result; {len(self.done)} of {len(self.experiment.asked)} "
+            f"topics have their answers ({where}, and the same call goes on from there; on_error='count' counts failures as "
+            f"0): {tell_error(cause)}",
             self.run(self.done),
         ) from cause
 
@@ -302,26 +310,26 @@ class Job:
 
     def batches(self) -> Iterator[Sequence[Topic]]:
         """The topics that aren't done, in batches."""
-        return in_batches([topic for topic in self.work.asked if topic.id not in self.done], self.batch_size)
+        return in_batches([topic for topic in self.experiment.asked if topic.id not in self.done], self.batch_size)
 
     def keep(self, answers: Answers) -> None:
         """Keep the answers here and in the file, and report progress.
 
-        Raises Stop: one of them is the error that ends the evaluation; the others are kept.
+        Raises TopicFailure: one of them is the error that ends the evaluation; the others are kept.
         """
-        stops = [answer for _, answer in answers if isinstance(answer, Stop)]
+        failures = [answer for _, answer in answers if isinstance(answer, TopicFailure)]
         for topic, answer in answers:
-            if not isinstance(answer, Stop):
+            if not isinstance(answer, TopicFailure):
                 self.done[topic.id] = answer
                 if self.file is not None:
                     self.file.keep(topic.id, answer)
-        if self.progress is not None and len(stops) < len(answers):
-            self.progress(len(self.done), len(self.work.asked))
-        if stops:
-            raise stops[0] from stops[0].error
+        if self.progress is not None and len(failures) < len(answers):
+            self.progress(len(self.done), len(self.experiment.asked))
+        if failures:
+            raise failures[0] from failures[0].error
 
 
-def _answer_batch(job: Job, plans: Sequence[Plan], topics: Sequence[Topic], services: RetryingServices) -> Flow[Answers]:
+def _answer_batch(job: Collector, plans: Sequence[Plan], topics: Sequence[Topic], services: RetryingServices) -> Flow[Answers]:
     """The answers to one batch of topics, each with its plan, as one flow for `run` and `arun`."""
     with within(job.options.timeout):
         outcomes = yield from together([_attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)])
@@ -335,90 +343,76 @@ def _answer_batch(job: Job, plans: Sequence[Plan], topics: Sequence[Topic], serv
     return answers
 
 
-def _answer(job: Job, topics: Sequence[Topic]) -> Answers:
+def _answer(job: Collector, topics: Sequence[Topic]) -> Calls[Answers]:
     """The answers to one batch of topics."""
-    if isinstance(job.system, Foreign):
-        return [(topic, _ask_foreign(job.system, job, topic)) for topic in topics]
+    answers: Answers = []
+    if isinstance(job.system, BlackBox):
+        for topic in topics:
+            answers.append((topic, (yield from _ask_black_box(job.system, job, topic))))
+        return answers
     executor, strategy = job.system.executor, job.system.strategy
-    assert isinstance(executor, Executor)
-    services = RetryingServices(executor, job.retries)
-    plans = [job.retries.run(partial(executor.plan, strategy, topic.within(job.options))) for topic in topics]
-    return run(_answer_batch(job, plans, topics, services), services)
+    services, plans = RetryingServices(executor, job.retries), []
+    for topic in topics:
+        plans.append((yield partial(job.retry, partial(executor.plan, strategy, topic.within(job.options)))))
+    go: Any = arun if job.awaits else run
+    answers = yield partial(go, _answer_batch(job, plans, topics, services), services)
+    return answers
 
 
-async def _aanswer(job: Job, topics: Sequence[Topic]) -> Answers:
-    """`_answer`, awaited."""
-    if isinstance(job.system, Foreign):
-        return [(topic, await _aask_foreign(job.system, job, topic)) for topic in topics]
-    executor, strategy = job.system.executor, job.system.strategy
-    assert isinstance(executor, AsyncExecutor)
-    services = RetryingServices(executor, job.retries)
-    plans = [await job.retries.arun(partial(executor.plan, strategy, topic.within(job.options))) for topic in topics]
-    return await arun(_answer_batch(job, plans, topics, services), services)
+def _ask_black_box(system: BlackBox, job: Collector, topic: Topic) -> Calls[Answer | TopicFailure]:
+    start = 0.0
 
-
-def _ask_foreign(system: Foreign, job: Job, topic: Topic) -> Answer | Stop:
-    def once() -> tuple[Any, float]:
+    def once() -> Any:
+        nonlocal start
         start = time.perf_counter()  # of this call: pauses and failures are no time of the query
-        found = system.ask(topic)
-        return list(found) if isinstance(found, Iterator) else found, start  # a generator's work belongs to its time
+        return system.ask(topic if system.takes_topic else topic.text)
 
     try:
-        return _read_results(*job.retries.run(once), job)
+        results = yield partial(job.retry, once)
+        elapsed = 1000 * (time.perf_counter() - start)
+        ranking, duplicates = read_ranking(results, job.doc_id, job.names)
     except Exception as error:
         return _read_failure(error, job, topic)
-
-
-async def _aask_foreign(system: Foreign, job: Job, topic: Topic) -> Answer | Stop:
-    async def once() -> tuple[Any, float]:
-        start = time.perf_counter()
-        return await system.aask(topic), start
-
-    try:
-        return _read_results(*await job.retries.arun(once), job)
-    except Exception as error:
-        return _read_failure(error, job, topic)
-
-
-def _read_results(results: Any, start: float, job: Job) -> Answer:
-    elapsed = 1000 * (time.perf_counter() - start)
-    ranking, duplicates = read_ranking(results, job.doc_id, job.names)
     return Answer(ranking[: job.options.limit], None, elapsed, None, duplicates)
 
 
-def _read_outcome(outcome: _Outcome, job: Job, topic: Topic, is_timed: bool) -> Answer | Stop:
+def _read_outcome(outcome: _Outcome, job: Collector, topic: Topic, is_timed: bool) -> Answer | TopicFailure:
     if outcome.error is not None:
         return _read_failure(outcome.error, job, topic)
     ranking, duplicates = read_ranking(outcome.points, job.doc_id, job.names)
     unread = sum(notes_of(point).get("not_reranked", BEYOND) != BEYOND for point in outcome.points)
-    return Answer(ranking, outcome.seen.usage(), outcome.milliseconds if is_timed else None, None, duplicates, unread)
+    return Answer(ranking, outcome.log.usage(), outcome.milliseconds if is_timed else None, None, duplicates, unread)
 
 
-def _read_failure(error: Exception, job: Job, topic: Topic) -> Answer | Stop:
+def _read_failure(error: Exception, job: Collector, topic: Topic) -> Answer | TopicFailure:
     """The answer to a topic that ended with an error, or the end of the evaluation.
 
     Raises Exception: the error, if it would end every topic alike.
     """
-    if job.work.on_error == "count" and not is_setup_error(error):
+    if job.experiment.on_error == "count" and not is_setup_error(error):
         return Answer(error=tell_error(error))
     error.add_note(f"while the topic {topic.id!r} was asked: {topic.text!r}")
     if is_setup_error(error):
         raise error
-    return Stop(topic, error)
+    return TopicFailure(topic, error)
 
 
-def collect(job: Job) -> None:
+def collect(job: Collector) -> None:
     """Ask all of the job's topics, `concurrency` batches at a time in threads, and keep the answers."""
-    batches, concurrency = job.batches(), job.work.concurrency
+    batches, concurrency = job.batches(), job.experiment.concurrency
+
+    def answer(topics: Sequence[Topic]) -> Answers:
+        return drive(_answer(job, topics), lambda call: call())
+
     if concurrency == 1:
         for topics in batches:
-            job.keep(_answer(job, topics))
+            job.keep(answer(topics))
         return
     with ThreadPoolExecutor(concurrency, thread_name_prefix="evaluate") as pool:
         waiting: set[Future[Answers]] = set()
         try:
             while True:
-                waiting |= {pool.submit(_answer, job, topics) for topics in islice(batches, concurrency - len(waiting))}
+                waiting |= {pool.submit(answer, topics) for topics in islice(batches, concurrency - len(waiting))}
                 if not waiting:
                     return
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -427,15 +421,15 @@ def collect(job: Job) -> None:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-async def acollect(job: Job) -> None:
+async def acollect(job: Collector) -> None:
     """`collect`, in tasks."""
     batches = job.batches()
 
     async def work() -> None:
         for topics in batches:  # shared: each worker takes the next batch
-            job.keep(await _aanswer(job, topics))
+            job.keep(await adrive(_answer(job, topics), lambda call: call()))
 
-    workers = [asyncio.create_task(work()) for _ in range(job.work.concurrency)]
+    workers = [asyncio.create_task(work()) for _ in range(job.experiment.concurrency)]
     try:
         await asyncio.gather(*workers)  # not a TaskGroup, which would wrap the error that a caller may want to catch
     finally:

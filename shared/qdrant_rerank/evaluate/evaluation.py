@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from statistics import fmean
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from .. import AsyncExecutor, Executor, PlanError, QdrantRerankError, Retries, SearchOptions, StrategyError
-from .._internals import CandidateHit, ResultReason, as_table
+from .._internals import CandidateHit, ResultReason, adrive, as_table, drive, share_arguments
 from ..planning import Target, plan
 from ..stages import Stage
-from .asking import MEASURING, Job, Progress, Work, acollect, collect
+from .asking import MEASURING, Calls, Collector, Experiment, Progress, acollect, collect
 from .data import SYNTHETIC_NOTE, Answer, Plain, Qrels, Run, Topics, Usage, frame
 from .files import RunFile
 from .statistics import DEFAULT_MEASURES, Interval, bootstrap_interval, per_topic
-from .systems import Bound, DocId, System, as_system, describe_doc_id, other_ids, prepare_options
+from .systems import BoundStrategy, DocId, System, as_system, describe_doc_id, other_ids, prepare_options
 
 
 @dataclass(frozen=True)
@@ -177,38 +178,44 @@ OnError: TypeAlias = Literal["stop", "count", "raise"]
 """What a topic that fails does: stop the evaluation with what there is so far, count as 0, or raise its error as it is."""
 
 
-def evaluate(
-    system: Any,
-    topics: Topics,
-    qrels: Qrels,
-    measures: Sequence[str] = DEFAULT_MEASURES,
-    *,
-    executor: Executor | None = None,
-    name: str = "",
-    limit: int | None = None,
-    options: SearchOptions | None = None,
-    doc_id: DocId = None,
-    batch_size: int = 1,
-    concurrency: int = 1,
-    on_error: OnError = "stop",
-    retries: int | Retries = MEASURING,
-    run_file: str | os.PathLike[str] | None = None,
-    progress: Progress | None = None,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Evaluation:
+@dataclass(frozen=True)
+class EvaluateArguments:
+    """The arguments of `evaluate`, which explains them."""
+
+    system: Any
+    topics: Topics
+    qrels: Qrels
+    measures: Sequence[str] = DEFAULT_MEASURES
+    _: KW_ONLY
+    executor: Executor | AsyncExecutor | None = None
+    name: str = ""
+    limit: int | None = None
+    options: SearchOptions | None = None
+    doc_id: DocId = None
+    batch_size: int = 1
+    concurrency: int = 1
+    on_error: OnError = "stop"
+    retries: int | Retries = MEASURING
+    run_file: str | os.PathLike[str] | None = None
+    progress: Progress | None = None
+    level: float = 0.95
+    seed: int = 0
+
+
+@share_arguments(EvaluateArguments)
+def evaluate(*args: Any, **options: Any) -> Evaluation:
     """Put the judged topics to `system` and measure its results.
 
     Topics without judgments are left out and counted. A judged topic without results counts as 0 and is reported; one that
     ends with an error stops the evaluation, as a failure is no result.
 
     Args:
-        system: a strategy (with `executor=`), a pair (strategy, executor) or `Bound`, a LangChain or LlamaIndex retriever, a
-            function from text to results, a `TopicFunction`, or a finished `Run`.
+        system: a strategy (with `executor=`), a pair (strategy, executor) or `BoundStrategy`, a LangChain or LlamaIndex
+            retriever, a function from text to results, a `TopicFunction`, or a finished `Run`.
         topics: the queries.
         qrels: the judgments.
         measures: ir-measures' names: `nDCG@10`, `R@100`, `RR`, `P(rel=2)@5`, `Judged@10`, …
-        executor: what a strategy runs on.
+        executor: what a strategy runs on; an `AsyncExecutor` in `aevaluate`.
         name: what tables call the system; for foreign systems, give each configuration a name of its own.
         limit: how many results to ask a strategy for, and to look at of any system; by default as many as the measures look
             at, or as the strategy can return.
@@ -233,94 +240,65 @@ def evaluate(
         PlanError: the strategy doesn't fit the collection.
         MissingExtra: ir-measures or scipy isn't installed.
     """
-    work = Work(topics, qrels, measures, batch_size, concurrency, on_error, retries)
-    if isinstance(system, Run):
-        return sum_up(system.rename(name or system.name), work, level, seed)
-    asked = _system(system, executor, name, limit, options)
-    if isinstance(asked, Bound):
-        if not isinstance(asked.executor, Executor):
-            raise StrategyError("an AsyncExecutor can't be used in a sync call: use `await aevaluate(…)`, or an Executor")
-        options = prepare_options(asked.strategy, options or _fit_options(asked, asked.executor.target(), limit, work), doc_id)
-        asked.executor.plan(asked.strategy, options)  # what doesn't fit is an error now, not one of each topic
-    with _job(asked, work, options or SearchOptions(limit=limit or work.deepest), doc_id, run_file, progress) as job:
-        collect(job)
-    return _evaluation(job, level, seed)
+    return drive(_measure(EvaluateArguments(*args, **options), False), lambda call: call())
 
 
-async def aevaluate(
-    system: Any,
-    topics: Topics,
-    qrels: Qrels,
-    measures: Sequence[str] = DEFAULT_MEASURES,
-    *,
-    executor: AsyncExecutor | None = None,
-    name: str = "",
-    limit: int | None = None,
-    options: SearchOptions | None = None,
-    doc_id: DocId = None,
-    batch_size: int = 1,
-    concurrency: int = 1,
-    on_error: OnError = "stop",
-    retries: int | Retries = MEASURING,
-    run_file: str | os.PathLike[str] | None = None,
-    progress: Progress | None = None,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Evaluation:
-    """`evaluate` without blocking the event loop: on an `AsyncExecutor`, by async retrievers or functions."""
-    work = Work(topics, qrels, measures, batch_size, concurrency, on_error, retries)
-    if isinstance(system, Run):
-        return sum_up(system.rename(name or system.name), work, level, seed)
-    asked = _system(system, executor, name, limit, options)
-    if isinstance(asked, Bound):
-        if not isinstance(asked.executor, AsyncExecutor):
-            raise StrategyError("an Executor would block the event loop: use evaluate(…), or an AsyncExecutor")
-        options = options or _fit_options(asked, await asked.executor.target(), limit, work)
-        options = prepare_options(asked.strategy, options, doc_id)
-        await asked.executor.plan(asked.strategy, options)
-    with _job(asked, work, options or SearchOptions(limit=limit or work.deepest), doc_id, run_file, progress) as job:
-        await acollect(job)
-    return _evaluation(job, level, seed)
+@share_arguments(EvaluateArguments)
+async def aevaluate(*args: Any, **options: Any) -> Evaluation:
+    """`evaluate` without blocking the event loop: on an `AsyncExecutor`, by async retrievers or functions.
+
+    The arguments, the result and the errors are those of `evaluate`. What can't be awaited runs in a thread; `concurrency` is
+    how many batches are asked at a time, in tasks; `progress` is called on the event loop. Cancelling it cancels the searches.
+    """
+    return await adrive(_measure(EvaluateArguments(*args, **options), True), lambda call: call())
 
 
-def _system(
-    system: Any, executor: Executor | AsyncExecutor | None, name: str, limit: int | None, options: SearchOptions | None
-) -> System:
-    asked = as_system(system, executor, name)
+def _measure(given: EvaluateArguments, awaits: bool) -> Calls[Evaluation]:
+    """The evaluation, which yields the calls to be made, or awaited."""
+    experiment = Experiment(
+        given.topics, given.qrels, given.measures, given.batch_size, given.concurrency, given.on_error, given.retries
+    )
+    if isinstance(given.system, Run):
+        return sum_up(given.system.rename(given.name or given.system.name), experiment, given.level, given.seed)
+    system, options = as_system(given.system, given.executor, given.name, awaits), given.options
+    _check_options(system, given.limit, options)
+    if isinstance(system, BoundStrategy):
+        executor, strategy = system.executor, system.strategy
+        options = options or _fit_options(system, (yield executor.target), given.limit, experiment)
+        options = prepare_options(strategy, options, given.doc_id)
+        yield partial(executor.plan, strategy, options)  # what doesn't fit is an error now, not one of each topic
+    options = options or SearchOptions(limit=given.limit or experiment.deepest)
+    with _start_job(system, experiment, options, given, awaits) as job:
+        yield partial(acollect if awaits else collect, job)
+    why = _explain(system, experiment.asked, options) if isinstance(system, BoundStrategy) else None
+    run = job.run({topic: job.done[topic] for topic in experiment.judged})
+    return sum_up(run, experiment, given.level, given.seed, why)
+
+
+def _check_options(system: System, limit: int | None, options: SearchOptions | None) -> None:
     if limit is not None and options is not None:
         raise StrategyError("limit= and options= exclude each other: write SearchOptions(limit=…)")
-    if options is not None and not isinstance(asked, Bound):
-        raise StrategyError(f"options= is for strategies; {asked.name} is asked by text alone")
+    if options is not None and not isinstance(system, BoundStrategy):
+        raise StrategyError(f"options= is for strategies; {system.name} is asked by text alone")
     wanted = options or SearchOptions(limit=10 if limit is None else limit)
     if problems := list(wanted.problems()):
         raise StrategyError("; ".join(problems))
-    return asked
 
 
-def _job(
-    system: System,
-    work: Work,
-    options: SearchOptions,
-    doc_id: DocId,
-    run_file: str | os.PathLike[str] | None,
-    progress: Progress | None,
-) -> Job:
+def _start_job(
+    system: System, experiment: Experiment, options: SearchOptions, given: EvaluateArguments, awaits: bool
+) -> Collector:
     """What is asked, with the answers that the run file has already."""
-    job = Job(system, work, options, doc_id, progress=progress)
-    if run_file is not None:
-        asked = repr(options) if isinstance(system, Bound) else f"limit={options.limit}"
-        asked += f", doc_id={describe_doc_id(doc_id)!r}"
-        job.file = RunFile(run_file, system.description, system.name, asked, work.asked.fingerprint)
+    job = Collector(system, experiment, options, given.doc_id, progress=given.progress, awaits=awaits)
+    if given.run_file is not None:
+        asked = repr(options) if isinstance(system, BoundStrategy) else f"limit={options.limit}"
+        asked += f", doc_id={describe_doc_id(given.doc_id)!r}"
+        job.file = RunFile(given.run_file, system.description, system.name, asked, experiment.asked.fingerprint)
         job.done |= job.file.done
     return job
 
 
-def _evaluation(job: Job, level: float, seed: int) -> Evaluation:
-    why = _explain(job.system, job.work.asked, job.options) if isinstance(job.system, Bound) else None
-    return sum_up(job.run({topic: job.done[topic] for topic in job.work.judged}), job.work, level, seed, why)
-
-
-def _fit_options(bound: Bound, target: Target, limit: int | None, work: Work) -> SearchOptions:
+def _fit_options(bound: BoundStrategy, target: Target, limit: int | None, experiment: Experiment) -> SearchOptions:
     """What the strategy is asked for: `limit` results, or as many as the measures look at, or as it can return.
 
     Raises PlanError: the strategy doesn't fit the collection, whatever the limit; or not with the limit given.
@@ -333,7 +311,7 @@ def _fit_options(bound: Bound, target: Target, limit: int | None, work: Work) ->
             return error
         return None
 
-    wanted = limit or work.deepest
+    wanted = limit or experiment.deepest
     error = fits(wanted)
     if error is None:
         return SearchOptions(limit=wanted)
@@ -346,7 +324,7 @@ def _fit_options(bound: Bound, target: Target, limit: int | None, work: Work) ->
     return SearchOptions(limit=low)
 
 
-def _explain(bound: Bound, topics: Topics, options: SearchOptions) -> Callable[[str], tuple[str, ...]] | None:
+def _explain(bound: BoundStrategy, topics: Topics, options: SearchOptions) -> Callable[[str], tuple[str, ...]] | None:
     """Topic id → a text for each result, by a round trip or two; None for strategies that can't be explained."""
     executor = bound.executor
     if not isinstance(executor, Executor) or not isinstance(bound.strategy, Stage) or options.group_by is not None:
@@ -371,40 +349,42 @@ def _found(hit: CandidateHit) -> str:
     return "found" if hit.rank is None else f"rank {hit.rank}"
 
 
-def sum_up(run: Run, work: Work, level: float, seed: int, why: Callable[[str], tuple[str, ...]] | None = None) -> Evaluation:
+def sum_up(
+    run: Run, experiment: Experiment, level: float, seed: int, why: Callable[[str], tuple[str, ...]] | None = None
+) -> Evaluation:
     """What `run` is worth.
 
     Raises StrategyError: the run is empty, or none of its ids was judged. Raises QdrantRerankError: every topic failed.
     """
-    answers = {topic: run[topic] for topic in work.judged if topic in run}
-    _check_found(answers, work)
-    values = per_topic(work.measures, {topic: work.qrels[topic] for topic in work.judged}, run.positions())
+    answers = {topic: run[topic] for topic in experiment.judged if topic in run}
+    _check_found(answers, experiment)
+    values = per_topic(experiment.measures, {topic: experiment.qrels[topic] for topic in experiment.judged}, run.positions())
     means = {name: bootstrap_interval(list(found.values()), level=level, seed=seed) for name, found in values.items()}
     return Evaluation(
         name=run.name,
         run=run,
         values=values,
         means=means,
-        costs=_costs(list(answers.values()), work),
-        coverage=_coverage(answers, work),
-        synthetic=work.topics.synthetic,
-        topics_fingerprint=work.asked.fingerprint,
-        qrels_fingerprint=work.qrels.fingerprint,
-        texts={topic.id: topic.text for topic in work.asked},
-        relevant={topic: _relevant(work.qrels, topic) for topic in work.judged},
+        costs=_costs(list(answers.values()), experiment),
+        coverage=_coverage(answers, experiment),
+        synthetic=experiment.topics.synthetic,
+        topics_fingerprint=experiment.asked.fingerprint,
+        qrels_fingerprint=experiment.qrels.fingerprint,
+        texts={topic.id: topic.text for topic in experiment.asked},
+        relevant={topic: _relevant(experiment.qrels, topic) for topic in experiment.judged},
         why=why,
     )
 
 
-def _check_found(answers: Mapping[str, Answer], work: Work) -> None:
+def _check_found(answers: Mapping[str, Answer], experiment: Experiment) -> None:
     failures = [answer.error for answer in answers.values() if answer.error is not None]
     found = [document for answer in answers.values() for document in answer.doc_ids]
     if found:
-        if work.qrels.documents.isdisjoint(found):
+        if experiment.qrels.documents.isdisjoint(found):
             raise StrategyError(
-                f"{other_ids(found, work.qrels.documents)} where a result's document id is: a key of its payload or metadata, "
-                "or a function from result to id. If these are the right ids, nothing that was found was judged, and there is "
-                "nothing to measure"
+                f"{other_ids(found, experiment.qrels.documents)} where a result's document id is: a key of its payload or "
+                "metadata, or a function from result to id. If these are the right ids, nothing that was found was judged, and "
+                "there is nothing to measure"
             )
         return
     if failures:
@@ -413,8 +393,8 @@ def _check_found(answers: Mapping[str, Answer], work: Work) -> None:
             f"{failures[0]}"
         )
     raise StrategyError(
-        f"the run is empty: nothing was found for any of {len(work.judged)} topics; is the collection empty, or the filter too "
-        "narrow, or are the run's topic ids others?"
+        f"the run is empty: nothing was found for any of {len(experiment.judged)} topics; is the collection empty, or the "
+        "filter too narrow, or are the run's topic ids others?"
     )
 
 
@@ -423,41 +403,41 @@ def _relevant(qrels: Qrels, topic: str) -> dict[str, int]:
     return {document: grade for document, grade in grades if grade > 0}
 
 
-def _coverage(answers: Mapping[str, Answer], work: Work) -> Coverage:
-    judged, without_relevant = set(work.judged), set(work.qrels.without_relevant)
+def _coverage(answers: Mapping[str, Answer], experiment: Experiment) -> Coverage:
+    judged, without_relevant = set(experiment.judged), set(experiment.qrels.without_relevant)
     shares = [
-        fmean(document in work.qrels[topic] for document in answer.doc_ids[:10])
+        fmean(document in experiment.qrels[topic] for document in answer.doc_ids[:10])
         for topic, answer in answers.items()
         if answer.ranking
     ]
     return Coverage(
-        topics=len(work.topics),
-        measured=work.judged,
-        unjudged=tuple(topic for topic in work.topics.ids if topic not in judged),
-        unasked=tuple(topic for topic in work.qrels if topic not in judged and work.qrels[topic]),
-        without_relevant=tuple(topic for topic in work.judged if topic in without_relevant),
-        without_results=tuple(topic for topic in work.judged if answers.get(topic, Answer()).is_empty),
+        topics=len(experiment.topics),
+        measured=experiment.judged,
+        unjudged=tuple(topic for topic in experiment.topics.ids if topic not in judged),
+        unasked=tuple(topic for topic in experiment.qrels if topic not in judged and experiment.qrels[topic]),
+        without_relevant=tuple(topic for topic in experiment.judged if topic in without_relevant),
+        without_results=tuple(topic for topic in experiment.judged if answers.get(topic, Answer()).is_empty),
         failed={topic: answer.error for topic, answer in answers.items() if answer.error is not None},
         unread=tuple(topic for topic, answer in answers.items() if answer.unread),
         duplicates=sum(answer.duplicates for answer in answers.values()),
         judged_at_10=fmean(shares) if shares else None,
         depth=max((len(answer.ranking) for answer in answers.values()), default=0),
-        deepest=work.deepest,
+        deepest=experiment.deepest,
     )
 
 
-def _costs(answers: list[Answer], work: Work) -> Costs:
+def _costs(answers: list[Answer], experiment: Experiment) -> Costs:
     usages = [answer.usage for answer in answers if answer.usage is not None]
     times = [answer.milliseconds for answer in answers if answer.milliseconds is not None]
     p50, p95 = (float(value) for value in np.percentile(times, [50, 95])) if times else (None, None)
     counted = {name: fmean(getattr(usage, name) for usage in usages) for name in Usage.__dataclass_fields__} if usages else {}
-    return Costs(**counted, p50_ms=p50, p95_ms=p95, timed=len(times), note=_note(usages, times, work))
+    return Costs(**counted, p50_ms=p50, p95_ms=p95, timed=len(times), note=_note(usages, times, experiment))
 
 
-def _note(usages: list[Usage], times: list[float], work: Work) -> str:
+def _note(usages: list[Usage], times: list[float], experiment: Experiment) -> str:
     if not times:
-        shared = f": {work.batch_size} topics shared each round trip; ask with batch_size=1 to time queries"
-        return f"Queries were not timed{shared if usages and work.batch_size > 1 else ''}."
-    if work.concurrency > 1:
-        return f"Times were taken with {work.concurrency} queries running at a time."
+        shared = f": {experiment.batch_size} topics shared each round trip; ask with batch_size=1 to time queries"
+        return f"Queries were not timed{shared if usages and experiment.batch_size > 1 else ''}."
+    if experiment.concurrency > 1:
+        return f"Times were taken with {experiment.concurrency} queries running at a time."
     return ""

@@ -23,7 +23,7 @@ from .data import Qrels, Ranked, Topic
 
 
 @dataclass(frozen=True)
-class Bound:
+class BoundStrategy:
     """A strategy, the executor it runs on, and what tables call it (the strategy's repr if empty)."""
 
     strategy: Strategy
@@ -49,79 +49,82 @@ class TopicFunction:
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """A system of which only its results can be seen; `whole` is whether it takes the whole topic, not just the text."""
+class BlackBox:
+    """A system of which only the results can be seen.
+
+    `ask` returns them, or what is to be awaited in an async evaluation. It takes the topic's text, or if `takes_topic` all of
+    the topic.
+    """
 
     name: str
     description: str
-    ask: Callable[[Topic], Any]
-    aask: Callable[[Topic], Any]
-    whole: bool = False
+    ask: Callable[[Any], Any]
+    takes_topic: bool = False
 
 
-System: TypeAlias = Bound | Foreign
+System: TypeAlias = BoundStrategy | BlackBox
 
 
-def as_system(system: Any, executor: Executor | AsyncExecutor | None, name: str) -> System:
-    """`system` as something that answers topics. Raises StrategyError: it can't, or a strategy comes without an executor."""
+def as_system(system: Any, executor: Executor | AsyncExecutor | None, name: str, awaits: bool) -> System:
+    """`system` as something that answers topics, awaited or not.
+
+    Raises StrategyError: it can't, it can't in this way, or a strategy comes without an executor.
+    """
     if isinstance(system, tuple) and len(system) == 2 and isinstance(system[0], Strategy):
         system, executor = system
-    if isinstance(system, Bound):
-        return Bound(system.strategy, system.executor, name or system.name or repr(system.strategy))
+    if isinstance(system, BoundStrategy):
+        return _bind(system.strategy, system.executor, name or system.name, awaits)
     if isinstance(system, Strategy):
         if not isinstance(executor, Executor | AsyncExecutor):
             raise StrategyError(
                 "a strategy needs an executor to run on: evaluate(strategy, topics, qrels, executor=Executor(client, …))"
             )
-        return Bound(system, executor, name or repr(system))
+        return _bind(system, executor, name, awaits)
     if executor is not None:
         raise StrategyError(f"executor= is for strategies; {type(system).__name__} brings its own way to search")
-    return _foreign(system, name)
+    return _wrap_black_box(system, name, awaits)
 
 
-def _foreign(system: Any, name: str) -> Foreign:
+def _bind(strategy: Strategy, executor: Executor | AsyncExecutor, name: str, awaits: bool) -> BoundStrategy:
+    if awaits and isinstance(executor, Executor):
+        raise StrategyError("an Executor would block the event loop: use evaluate(…), or an AsyncExecutor")
+    if not awaits and isinstance(executor, AsyncExecutor):
+        raise StrategyError("an AsyncExecutor can't be used in a sync call: use `await aevaluate(…)`, or an Executor")
+    return BoundStrategy(strategy, executor, name or repr(strategy))
+
+
+def _wrap_black_box(system: Any, name: str, awaits: bool) -> BlackBox:
     if isinstance(system, TopicFunction):
         described = _name(system.function)
-        ask, aask = _calls(system.function)
-        return Foreign(name or described, described, ask, aask, whole=True)
+        return BlackBox(name or described, described, _prepare_function(system.function, awaits), takes_topic=True)
     if isinstance(system, Executor | AsyncExecutor):
         raise StrategyError("an executor alone doesn't say how to search: pass a strategy, and the executor as executor=")
     described = _name(system)
     for method, amethod in (("invoke", "ainvoke"), ("retrieve", "aretrieve")):
         if callable(getattr(system, method, None)):
-            ask = partial(_by_text, getattr(system, method))
-            later = getattr(system, amethod, None)
-            return Foreign(name or described, described, ask, partial(_by_text, later) if callable(later) else _threaded(ask))
+            later = getattr(system, amethod, None) if awaits else None
+            ask = later if callable(later) else _prepare_function(getattr(system, method), awaits)
+            return BlackBox(name or described, described, ask)
     if callable(system):
-        ask, aask = _calls(partial(_by_text, system), system)
-        return Foreign(name or described, described, ask, aask)
+        return BlackBox(name or described, described, _prepare_function(system, awaits))
     raise StrategyError(
         f"can't evaluate a {type(system).__name__}: pass a strategy with executor=, a LangChain retriever (invoke), "
         "a LlamaIndex retriever (retrieve), or a function from text to results"
     )
 
 
-def _by_text(call: Callable[[str], Any], topic: Topic) -> Any:
-    return call(topic.text)
+def _prepare_function(function: Callable[[Any], Any], awaits: bool) -> Callable[[Any], Any]:
+    """The function as one to call, or as one to await: what blocks is then run in a thread."""
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
+        if not awaits:
+            raise StrategyError("the function is async: use `await aevaluate(…)`")
+        return function
 
+    def ask(asked: Any) -> Any:
+        found = function(asked)
+        return list(found) if isinstance(found, Iterator) else found  # a generator's work belongs to its time, and its thread
 
-def _calls(function: Callable[[Topic], Any], origin: Any = None) -> tuple[Callable[[Topic], Any], Callable[[Topic], Any]]:
-    """A function as sync and as async; one that is async can't be called synchronously."""
-    whose = origin or function
-    if inspect.iscoroutinefunction(whose) or inspect.iscoroutinefunction(getattr(whose, "__call__", None)):  # noqa: B004
-        return _refused, function
-    return function, _threaded(function)
-
-
-def _refused(topic: Topic) -> Any:
-    raise StrategyError("the function is async: use `await aevaluate(…)`")
-
-
-def _threaded(ask: Callable[[Topic], Any]) -> Callable[[Topic], Any]:
-    async def later(topic: Topic) -> Any:
-        return await in_worker(lambda: ask(topic))
-
-    return later
+    return (lambda asked: in_worker(partial(ask, asked))) if awaits else ask
 
 
 def _name(system: Any) -> str:

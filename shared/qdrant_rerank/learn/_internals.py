@@ -12,8 +12,8 @@ from __future__ import annotations
 from .calibration import Method, ScoreMap, auc, fit_map, list_operating_points, measure_reliability, threshold_for
 from .features import CandidateSearch, draw_points, search_candidates
 from .features import check_features, compute_features, features_from_json, selector
-from .feedback_training import Documents, Example, Examples, SYNTHETIC_WARNING, collect_examples, first_search, is_sampled
-from .feedback_training import query_texts, sample_queries
+from .feedback_training import Documents, Example, Examples, SYNTHETIC_WARNING, first_search, gather_examples, is_sampled
+from .feedback_training import query_texts, replace_reranker, sample_queries
 from .feedback_fit import LEAST_QUERIES, check_candidate_count, check_queries, duration
 from .feedback_judgement import Judgement, LEAST_JUDGED, agreement, disagreement, judgments_of, show_gain
 from .feedback_judgement import unseen, verdict

@@ -9,8 +9,8 @@ import json
 import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property, partial
 from os import PathLike
 from typing import Any, Final
 
@@ -22,21 +22,23 @@ from .._internals import (
     SEEDS,
     Flow,
     Mode,
+    adrive,
     arun,
     check_counts,
+    drive,
     hashes_of,
     in_worker,
     is_whole,
     list_few,
     normalise_text,
     run,
+    share_arguments,
     tell_error,
 )
 from ..errors import FitError, MeasurementError
 from ..evaluate import DocId
 from ..evaluate._internals import MEASURING, RetryingServices, ends_measuring
 from ..feedback import Coefficients, Provenance, RelevanceFeedback
-from ..models import Reranker
 from ..planning import Plan, Target
 from ..report._internals import count
 from ..stages import Nearest, Stage
@@ -64,129 +66,6 @@ from .feedback_training import (
     query_texts,
     replace_reranker,
 )
-
-
-def fit_feedback(
-    executor: Executor,
-    queries: Queries,
-    *,
-    mode: Mode = "precision",
-    seeds: Stage | None = None,
-    using: str | None = None,
-    reads: int = RECALL_READS,
-    candidates: int = 50,
-    qrels: Mapping[str, Mapping[str, int]] | None = None,
-    doc_id: DocId = None,
-    filter: models.Filter | None = None,
-    cache: str | PathLike[str] | None = None,
-    progress: Callable[[Progress], object] | None = None,
-    folds: int = 5,
-    seed: int = 0,
-    retries: int | Retries = MEASURING,
-) -> FeedbackFit:
-    """Fit the coefficients of relevance feedback, and find out whether it is worth using.
-
-    Each query is searched once, in batches, for `candidates` points with their vectors; the executor's model scores them all.
-    The coefficients are learned as they will be served: in this mode, with this many seeds, over all pairs, from all queries.
-    They are judged by cross-fitting: each query by coefficients of the other folds, in agreement with the reranker, and by
-    `qrels` if there are any.
-
-    Args:
-        executor: on the collection, with encoders and the reranker.
-        queries: real ones, 50 to 200: `Topics` as `read_topics` returns them; id → text; or texts, `Topic`s or `Query`s in a
-            list, where an item without an id gets its number: "0", "1", …. Only their text is used; a `PlanWarning` says if
-            there is more. (Queries made of stored documents mislead.)
-        mode: as it will be used.
-        seeds: the first search; the best 5 of the plain one if None. Its limit is the number of seeds.
-        using: the dense vector, as for `RelevanceFeedback`.
-        reads: how many documents are scored for one query in mode "recall".
-        candidates: how deep the first search goes for learning.
-        qrels: query id → document id → grade; used if at least 20 of the queries have some.
-        doc_id: where a point's document id is, as it is in `qrels`: a key of the payload, or a function of the point; if None
-            `_id` of the payload, else the point's id. See `evaluate.DocId`.
-        filter: for all searches.
-        cache: a file that keeps the model's scores, so that it is asked only once.
-        progress: called after each query.
-        folds: into how many the queries are dealt, at random, the same queries together.
-        seed: of dealing them.
-        retries: how often a search that fails in passing is made again; as of `evaluate.evaluate`.
-
-    Raises:
-        FitError: fewer than 20 different queries find enough points.
-        StrategyError: an argument is wrong; or `qrels` know none of the queries, or none of the documents found (before the
-            model is asked). PlanError: the strategy doesn't fit the collection.
-        MissingExtra: scipy or ir-measures isn't installed.
-        MeasurementError: Qdrant or the model failed, also when it was asked again.
-    """
-    check_fit_executor(executor, Executor)
-    policy = Retries.of(retries)
-    task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
-    plan = executor.plan(task.plain, task.options)
-    with closing(task.scores(executor.reranker)) as scores, _stopping(task):
-        reading = RetryingServices(replace_reranker(executor, scores), policy)
-        learned = task.learn(plan, run(task.gather(plan, scores), reading))
-        return task.result(learned, run(task.judge_by_qrels(plan, learned, scores), reading))
-
-
-async def afit_feedback(
-    executor: AsyncExecutor,
-    queries: Queries,
-    *,
-    mode: Mode = "precision",
-    seeds: Stage | None = None,
-    using: str | None = None,
-    reads: int = RECALL_READS,
-    candidates: int = 50,
-    qrels: Mapping[str, Mapping[str, int]] | None = None,
-    doc_id: DocId = None,
-    filter: models.Filter | None = None,
-    cache: str | PathLike[str] | None = None,
-    progress: Callable[[Progress], object] | None = None,
-    folds: int = 5,
-    seed: int = 0,
-    retries: int | Retries = MEASURING,
-    concurrency: int = 4,
-) -> FeedbackFit:
-    """`fit_feedback` without blocking the event loop, with the same result: the fit itself runs in a thread.
-
-    Args:
-        executor: an async one.
-        queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, folds, seed, retries: as there.
-        progress: as there; called on the event loop.
-        concurrency: how many queries' documents the model scores at a time.
-
-    Raises:
-        StrategyError: the executor isn't an async one, or `concurrency` no whole number of at least 1; and all that
-            `fit_feedback` raises.
-    """
-    check_fit_executor(executor, AsyncExecutor)
-    policy = Retries.of(retries)
-    check_counts(1, concurrency=concurrency)
-    task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
-    plan = await executor.plan(task.plain, task.options)
-    # in a thread, as it reads the cache, and maybe the model's folder
-    scores = await in_worker(lambda: task.scores(executor.reranker, concurrency))
-    with closing(scores), _stopping(task):
-        reading = RetryingServices(replace_reranker(executor, scores), policy)
-        gathered = await arun(task.gather(plan, scores), reading)
-        learned = await in_worker(lambda: task.learn(plan, gathered))
-        judged = await arun(task.judge_by_qrels(plan, learned, scores), reading)
-        return await in_worker(lambda: task.result(learned, judged))
-
-
-@contextmanager
-def _stopping(task: Task) -> Generator[None]:
-    """Turn a failure of Qdrant, of a model's service, or of the way to them into a `MeasurementError`."""
-    try:
-        yield
-    except Exception as error:
-        if not ends_measuring(error):
-            raise
-        kept = "give cache= to keep scores" if task.cache is None else f"the scores are in {task.cache}"
-        raise MeasurementError(
-            f"stopped while the fit searched and scored, as queries that fail would be left out ({kept}, and the same call "
-            f"goes on from there): {tell_error(error)}"
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -262,14 +141,13 @@ def duration(seconds: float) -> str:
 LEAST_QUERIES: Final = 20
 
 
-def check_fit_executor(executor: Any, wanted: type[Executor | AsyncExecutor]) -> None:
+def check_fit_executor(executor: Any, awaits: bool) -> None:
     """Refuse an executor of the other kind, or none at all. Raises StrategyError."""
-    if isinstance(executor, wanted):
-        return
-    names = ("fit_feedback", "afit_feedback")
-    this, other = names if wanted is Executor else names[::-1]
-    taken = f"; {other}(…) takes it" if isinstance(executor, Executor | AsyncExecutor) else ""
-    raise StrategyError(f"{this} needs an {wanted.__name__}, got {type(executor).__name__}{taken}")
+    this, other = ("afit_feedback", "fit_feedback") if awaits else ("fit_feedback", "afit_feedback")
+    wanted: type[Any] = AsyncExecutor if awaits else Executor
+    if not isinstance(executor, wanted):
+        taken = f"; {other}(…) takes it" if isinstance(executor, Executor | AsyncExecutor) else ""
+        raise StrategyError(f"{this} needs an {wanted.__name__}, got {type(executor).__name__}{taken}")
 
 
 def check_queries(texts: Iterable[str]) -> None:
@@ -305,10 +183,12 @@ class LearnedCoefficients:
 
 
 @dataclass(frozen=True)
-class Task:
+class FeedbackTask:
     """A fit, with the arguments of `fit_feedback`. Raises FitError where there are too few queries, else StrategyError."""
 
+    executor: Executor | AsyncExecutor
     queries: Queries
+    _: KW_ONLY
     mode: Mode = "precision"
     seeds: Stage | None = None
     using: str | None = None
@@ -321,6 +201,8 @@ class Task:
     progress: Callable[[Progress], object] | None = None
     folds: int = 5
     seed: int = 0
+    retries: int | Retries = MEASURING
+    concurrency: int | None = None
 
     def __post_init__(self) -> None:
         if self.seeds is not None and not isinstance(self.seeds, Stage):
@@ -330,7 +212,9 @@ class Task:
                 f"{self.seeds!r}"
             )
         check_queries(self.distinct)
+        Retries.of(self.retries)
         check_counts(2, folds=self.folds)
+        check_counts(1, concurrency=1 if self.concurrency is None else self.concurrency)
         check_candidate_count(self.plain, self.candidates)
         judged = [query for query, grades in (self.qrels or {}).items() if grades]
         if judged and not any(query in self.texts for query in judged):
@@ -375,8 +259,9 @@ class Task:
         """The documents found, with their judgments if there are enough."""
         return Documents(self.grades if len(self.grades) >= LEAST_JUDGED else {}, self.doc_id)
 
-    def scores(self, reranker: Reranker | None, concurrency: int = 1) -> ScoreFile:
+    def scores(self) -> ScoreFile:
         """The reranker with its file of scores. Raises StrategyError without one, FormatError where it is another file."""
+        reranker, concurrency = self.executor.reranker, 4 if self.concurrency is None else self.concurrency
         if reranker is None:
             raise StrategyError("fit_feedback needs the reranker: make the executor with reranker=…")
         work = count_ahead(
@@ -460,3 +345,89 @@ class Task:
             date=dt.datetime.now(dt.UTC).date().isoformat(),
         )
         return replace(strategy, coefficients=replace(found, provenance=provenance))
+
+
+@share_arguments(FeedbackTask)
+def fit_feedback(*args: Any, **options: Any) -> FeedbackFit:
+    """Fit the coefficients of relevance feedback, and find out whether it is worth using.
+
+    Each query is searched once, in batches, for `candidates` points with their vectors; the executor's model scores them all.
+    The coefficients are learned as they will be served: in this mode, with this many seeds, over all pairs, from all queries.
+    They are judged by cross-fitting: each query by coefficients of the other folds, in agreement with the reranker, and by
+    `qrels` if there are any.
+
+    Args:
+        executor: on the collection, with encoders and the reranker; an `AsyncExecutor` in `afit_feedback`.
+        queries: real ones, 50 to 200: `Topics` as `read_topics` returns them; id → text; or texts, `Topic`s or `Query`s in a
+            list, where an item without an id gets its number: "0", "1", …. Only their text is used; a `PlanWarning` says if
+            there is more. (Queries made of stored documents mislead.)
+        mode: as it will be used.
+        seeds: the first search; the best 5 of the plain one if None. Its limit is the number of seeds.
+        using: the dense vector, as for `RelevanceFeedback`.
+        reads: how many documents are scored for one query in mode "recall".
+        candidates: how deep the first search goes for learning.
+        qrels: query id → document id → grade; used if at least 20 of the queries have some.
+        doc_id: where a point's document id is, as it is in `qrels`: a key of the payload, or a function of the point; if None
+            `_id` of the payload, else the point's id. See `evaluate.DocId`.
+        filter: for all searches.
+        cache: a file that keeps the model's scores, so that it is asked only once.
+        progress: called after each query.
+        folds: into how many the queries are dealt, at random, the same queries together.
+        seed: of dealing them.
+        retries: how often a search that fails in passing is made again; as of `evaluate.evaluate`.
+        concurrency: for `afit_feedback` alone: how many queries' documents the model scores at a time, 4 if None.
+
+    Raises:
+        FitError: fewer than 20 different queries find enough points.
+        StrategyError: an argument is wrong; or `qrels` know none of the queries, or none of the documents found (before the
+            model is asked). PlanError: the strategy doesn't fit the collection.
+        MissingExtra: scipy or ir-measures isn't installed.
+        MeasurementError: Qdrant or the model failed, also when it was asked again.
+    """
+    return drive(_fit(FeedbackTask(*args, **options), False), lambda call: call())
+
+
+@share_arguments(FeedbackTask)
+async def afit_feedback(*args: Any, **options: Any) -> FeedbackFit:
+    """`fit_feedback` without blocking the event loop, with the same result: the fit itself runs in a thread.
+
+    The arguments and errors are those of `fit_feedback`; `progress` is called on the event loop.
+    """
+    return await adrive(_fit(FeedbackTask(*args, **options), True), lambda call: call())
+
+
+def _fit(task: FeedbackTask, awaits: bool) -> Generator[Callable[[], Any], Any, FeedbackFit]:
+    """The fit, which yields the calls to be made, or awaited: then what blocks runs in a thread."""
+    check_fit_executor(task.executor, awaits)
+    if task.concurrency is not None and not awaits:
+        raise StrategyError("fit_feedback scores the documents of one query after the other: concurrency= is afit_feedback's")
+    go: Any = arun if awaits else run
+    block: Any = in_worker if awaits else _call
+    plan = yield partial(task.executor.plan, task.plain, task.options)
+    scores = yield partial(block, task.scores)  # it reads the cache, and maybe the model's folder
+    with closing(scores), _stopping(task):
+        reading = RetryingServices(replace_reranker(task.executor, scores), Retries.of(task.retries))
+        gathered = yield partial(go, task.gather(plan, scores), reading)
+        learned = yield partial(block, partial(task.learn, plan, gathered))
+        judged = yield partial(go, task.judge_by_qrels(plan, learned, scores), reading)
+        fit: FeedbackFit = yield partial(block, partial(task.result, learned, judged))
+        return fit
+
+
+def _call(job: Callable[[], Any]) -> Any:
+    return job()
+
+
+@contextmanager
+def _stopping(task: FeedbackTask) -> Generator[None]:
+    """Turn a failure of Qdrant, of a model's service, or of the way to them into a `MeasurementError`."""
+    try:
+        yield
+    except Exception as error:
+        if not ends_measuring(error):
+            raise
+        kept = "give cache= to keep scores" if task.cache is None else f"the scores are in {task.cache}"
+        raise MeasurementError(
+            f"stopped while the fit searched and scored, as queries that fail would be left out ({kept}, and the same call "
+            f"goes on from there): {tell_error(error)}"
+        ) from error

@@ -36,7 +36,6 @@ from .._internals import (
     normalise_text,
     plan_on,
     read_vector,
-    run,
     similarities,
     together,
     value_at,
@@ -204,7 +203,7 @@ class Documents:
 BATCH = 32
 """How many searches go into one request."""
 
-E = TypeVar("E", Executor, AsyncExecutor)
+E = TypeVar("E", bound=Executor | AsyncExecutor)
 
 
 @dataclass(frozen=True)
@@ -309,15 +308,6 @@ def gather_examples(
         waiting.clear()
     documents.check()
     return found
-
-
-def collect_examples(
-    executor: Executor, strategy: RelevanceFeedback, queries: Sequence[str], candidates: int, scores: ScoreFile
-) -> list[Example]:
-    """The examples of `gather_examples`, by an executor; `scores` is what scores."""
-    target = executor.target()
-    flow = gather_examples(strategy.resolve(target.schema), target, queries, candidates, scores)
-    return run(flow, replace_reranker(executor, scores)).examples
 
 
 def replace_reranker(executor: E, scores: ScoreFile) -> E:

@@ -12,7 +12,16 @@ from .. import Executor, PlanError, QdrantRerankError, QueryError, Retries, Sear
 from .._internals import brief, is_whole, plan_on
 from ..errors import FitError, MissingExtra
 from ..evaluate import LEAST_TOPICS, DocId, Qrels, Topic, Topics
-from ..evaluate._internals import MEASURING, Progress, Work, aliases, describe_doc_id, id_payload, other_ids, parse_measures
+from ..evaluate._internals import (
+    MEASURING,
+    Experiment,
+    Progress,
+    aliases,
+    describe_doc_id,
+    id_payload,
+    other_ids,
+    parse_measures,
+)
 from ..planning import Schema, Target
 from ..stages import Fusion, Nearest, Stage
 from .choice import ChoiceSettings, conclude
@@ -115,16 +124,16 @@ def tune(
     if not isinstance(executor, Executor):
         raise StrategyError(f"tune needs an Executor, got {type(executor).__name__}: Executor(client, collection, encoders=…)")
     settings = ChoiceSettings(splits, alpha, power, seed)
-    work = Work(topics, qrels, [measure], batch_size, retries=retries)
-    _check_topics(work)
+    experiment = Experiment(topics, qrels, [measure], batch_size, retries=retries)
+    _check_topics(experiment)
     target, space = executor.target(), space or Space()
     access = Access(executor, Meter(budget or Budget()), doc_id, aliases(qrels), batch_size, Retries.of(retries))
-    ground = _ground(executor, work, candidates, baseline, space)
+    ground = _ground(executor, experiment, candidates, baseline, space)
     wants = _wants(_propose(space, ground, target)[0], ground, doc_id)
-    _check_budget(wants, len(work.asked), access.meter)
-    with _file(cache, executor, wants, work, doc_id) as file:
+    _check_budget(wants, len(experiment.asked), access.meter)
+    with _file(cache, executor, wants, experiment, doc_id) as file:
         gathering = Gathering(access, wants, file)
-        pools = gathering.pools(list(work.asked), progress)
+        pools = gathering.pools(list(experiment.asked), progress)
     _check_found(pools, qrels)
     vectors = target.schema.vectors
     asked = {key: (vectors[leaf.vector or ""], depth) for key, (leaf, depth) in wants.leaves.items()}
@@ -140,8 +149,8 @@ def tune(
     return conclude(options, trial, ground, settings, gathering.failed, topics.synthetic)
 
 
-def _check_topics(work: Work) -> None:
-    count = len(work.judged)
+def _check_topics(experiment: Experiment) -> None:
+    count = len(experiment.judged)
     if count < LEAST_TOPICS:
         few = "1 topic with judgments is" if count == 1 else f"{count} topics with judgments are"
         raise FitError(
@@ -151,10 +160,11 @@ def _check_topics(work: Work) -> None:
 
 
 def _ground(
-    executor: Executor, work: Work, candidates: Sequence[Stage] | None, baseline: Strategy | None, space: Space
+    executor: Executor, experiment: Experiment, candidates: Sequence[Stage] | None, baseline: Strategy | None, space: Space
 ) -> Ground:
     schema = executor.target().schema
-    given = _list_candidates(executor, list(work.asked)) if candidates is None else _resolve_candidates(candidates, schema)
+    asked = list(experiment.asked)
+    given = _list_candidates(executor, asked) if candidates is None else _resolve_candidates(candidates, schema)
     if baseline is not None and not isinstance(baseline, Strategy):
         raise StrategyError(f"the baseline must be a strategy, got {brief(baseline)}")
     depths = {*space.depths, *(candidate.limit for candidate in given if candidate.limit is not None)}
@@ -163,11 +173,11 @@ def _ground(
     return Ground(
         candidates=plain,
         depths=tuple(sorted(depths)),
-        limit=work.deepest,
+        limit=experiment.deepest,
         baseline=default if baseline is None else baseline.resolve(schema),
         schema=schema,
         has_model=executor.reranker is not None,
-        queries=tuple(topic.text for topic in work.asked),
+        queries=tuple(topic.text for topic in experiment.asked),
     )
 
 
@@ -195,13 +205,13 @@ def _check_found(pools: Sequence[Pool], qrels: Qrels) -> None:
 
 
 def _file(
-    path: str | os.PathLike[str] | None, executor: Executor, wants: Wants, work: Work, doc_id: DocId
+    path: str | os.PathLike[str] | None, executor: Executor, wants: Wants, experiment: Experiment, doc_id: DocId
 ) -> AbstractContextManager[PoolFile | None]:
     if path is None:
         return nullcontext()
     candidates = ", ".join(f"{key} to {depth}" for key, (_, depth) in sorted(wants.leaves.items()))
     about = {"collection": executor.collection, "candidates": candidates, "payload": repr(wants.payload)}
-    return PoolFile(path, {**about, "topics": work.asked.fingerprint, "doc_id": repr(describe_doc_id(doc_id))})
+    return PoolFile(path, {**about, "topics": experiment.asked.fingerprint, "doc_id": repr(describe_doc_id(doc_id))})
 
 
 def _resolve_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Stage, ...]:
