@@ -28,14 +28,14 @@ from qdrant_rerank.planning import Capabilities, Schema, Target, VectorInfo
 from qdrant_rerank.tune import (
     Dbsf,
     Family,
-    Ground,
     Hit,
     Learned,
-    Lessons,
     Option,
-    Pool,
     Rrf,
-    SingleLegs,
+    Setting,
+    SingleCandidates,
+    TopicHits,
+    TrainingTopics,
     WeightedSum,
     choose,
     cross_fit,
@@ -47,7 +47,7 @@ CANDIDATES = Nearest("a"), Nearest("b")
 SCHEMA = Schema("c", {candidate.using or "": VectorInfo("dense", 4, models.Distance.COSINE) for candidate in CANDIDATES})
 TARGET = Target(SCHEMA, Capabilities((1, 20, 0)))
 DEFAULT = Option("default", Fusion.rrf().over(*CANDIDATES), "default")
-OTHERS: tuple[Family, ...] = SingleLegs(), Rrf(ks=(10, 61)), Dbsf(), WeightedSum(4)
+OTHERS: tuple[Family, ...] = SingleCandidates(), Rrf(ks=(10, 61)), Dbsf(), WeightedSum(4)
 SPACES = "fixed", "all", "alone"
 LIMIT = 10
 
@@ -71,12 +71,12 @@ class Null:
     seed: int = 0
 
     @cached_property
-    def pools(self) -> list[Pool]:
+    def all_hits(self) -> list[TopicHits]:
         """What the candidates found."""
         drawn = np.random.default_rng(self.seed)
-        return [self._pool(f"t{number}", drawn) for number in range(self.topics)]
+        return [self._draw_hits(f"t{number}", drawn) for number in range(self.topics)]
 
-    def _pool(self, name: str, drawn: np.random.Generator) -> Pool:
+    def _draw_hits(self, name: str, drawn: np.random.Generator) -> TopicHits:
         ids, keys = range(self.candidates), range(self.features)
         candidates = {
             key_of(candidate): [Hit(id, float(score)) for id, score in enumerate(drawn.random(self.candidates))]
@@ -85,12 +85,12 @@ class Null:
         best_first = {key: sorted(hits, key=lambda hit: -hit.score) for key, hits in candidates.items()}
         payloads: dict[Any, dict[str, float]] = {id: {f"x{key}": float(drawn.normal()) for key in keys} for id in ids}
         moment = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
-        return Pool(Topic(name, "question"), moment, best_first, {id: f"d{id}" for id in ids}, payloads)
+        return TopicHits(Topic(name, "question"), moment, best_first, {id: f"d{id}" for id in ids}, payloads)
 
     @cached_property
-    def ground(self) -> Ground:
+    def setting(self) -> Setting:
         """What families propose strategies for."""
-        return Ground(CANDIDATES, (self.candidates,), LIMIT, DEFAULT.strategy, SCHEMA)
+        return Setting(CANDIDATES, (self.candidates,), LIMIT, DEFAULT.strategy, SCHEMA)
 
     @cached_property
     def learner(self) -> Learned:
@@ -101,30 +101,33 @@ class Null:
     @cached_property
     def fixed(self) -> list[tuple[Option, dict[str, list[str]]]]:
         """The strategies that learn nothing, the default first, with their rankings."""
-        options = [(Rrf(), DEFAULT), *((family, option) for family in OTHERS for option in family.options(self.ground))]
+        options = [(Rrf(), DEFAULT), *((family, option) for family in OTHERS for option in family.options(self.setting))]
         return [(option, self.rankings(family, option)) for family, option in options]
 
     def rankings(self, family: Family, option: Option) -> dict[str, list[str]]:
         """The documents by topic."""
-        return {pool.topic.id: pool.list_documents(self._ranked(family, option, pool), LIMIT) for pool in self.pools}
+        return {
+            topic_hits.topic.id: topic_hits.list_documents(self._ranked(family, option, topic_hits), LIMIT)
+            for topic_hits in self.all_hits
+        }
 
     @staticmethod
-    def _ranked(family: Family, option: Option, pool: Pool) -> Sequence[Any]:
+    def _ranked(family: Family, option: Option, topic_hits: TopicHits) -> Sequence[Any]:
         scorer: Any = None  # no model reads anything here
-        found = family.rank(option.of(pool.topic.id), pool, TARGET, LIMIT, scorer)
+        found = family.rank(option.of(topic_hits.topic.id), topic_hits, TARGET, LIMIT, scorer)
         assert found is not None
         return found
 
     def judged(self, number: int) -> dict[str, str]:
         """The relevant document of each topic, in one simulation."""
         drawn = np.random.default_rng([self.seed, number])
-        return {pool.topic.id: f"d{drawn.integers(self.candidates)}" for pool in self.pools}
+        return {topic_hits.topic.id: f"d{drawn.integers(self.candidates)}" for topic_hits in self.all_hits}
 
     def learned(self, relevant: Mapping[str, str], number: int) -> tuple[Option, dict[str, list[str]]]:
         """The learned option with its rankings, each topic by what was learned from others."""
-        [form] = self.learner.options(self.ground)
+        [form] = self.learner.options(self.setting)
         qrels = Qrels({topic: {document: 1} for topic, document in relevant.items()})
-        option = self.learner.learn(form, self.ground, Lessons(self.pools, qrels, TARGET, number))
+        option = self.learner.learn(form, self.setting, TrainingTopics(self.all_hits, qrels, TARGET, number))
         return option, self.rankings(self.learner, option)
 
 

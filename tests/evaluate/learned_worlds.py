@@ -11,7 +11,7 @@ from qdrant_client import models
 
 from qdrant_rerank import Executor, SearchOptions, field, param, when
 from qdrant_rerank.evaluate import Qrels, Topics
-from qdrant_rerank.tune import Ground, Learned, Lessons, Option, Space, Tuning
+from qdrant_rerank.tune import Learned, Option, Setting, Space, TrainingTopics, Tuning
 from tests.evaluate.tuning_worlds import DOCUMENTS, world
 
 PAIRWISE = "learned, pairwise"
@@ -47,21 +47,21 @@ def asked(executor: Executor, topics: Topics, strategies: Mapping[str, Any]) -> 
 class Watched(Learned):
     """The family, noting what it was given and what it made of it."""
 
-    seen: tuple[tuple[Lessons, Option], ...] = ()
+    seen: tuple[tuple[TrainingTopics, Option], ...] = ()
 
-    def learn(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
-        made = super().learn(option, ground, lessons)
-        object.__setattr__(self, "seen", (*self.seen, (lessons, made)))
+    def learn(self, option: Option, setting: Setting, data: TrainingTopics) -> Option:
+        made = super().learn(option, setting, data)
+        object.__setattr__(self, "seen", (*self.seen, (data, made)))
         return made
 
 
-def rankings(option: Option, lessons: Lessons, whole: bool) -> dict[str, list[str]]:
+def rankings(option: Option, data: TrainingTopics, whole: bool) -> dict[str, list[str]]:
     """The option's rankings, each topic's by its own strategy or by the one that learned from all."""
     found = {}
-    for pool in lessons.pools:
-        its = option if whole else option.of(pool.topic.id)
-        ranked = Learned().rank(its, pool, lessons.target, 10, NOBODY)
-        found[pool.topic.id] = pool.list_documents(ranked, 10)
+    for topic_hits in data.hits:
+        its = option if whole else option.of(topic_hits.topic.id)
+        ranked = Learned().rank(its, topic_hits, data.target, 10, NOBODY)
+        found[topic_hits.topic.id] = topic_hits.list_documents(ranked, 10)
     return found
 
 

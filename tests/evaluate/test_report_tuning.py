@@ -11,7 +11,7 @@ import pytest
 from qdrant_rerank import Fusion, Nearest
 from qdrant_rerank.report import report
 from qdrant_rerank.report._internals import Curve, curves_of, describe_curve, draw_curve, introduce_curves, sum_up_curve
-from qdrant_rerank.tune import Grid, Rrf, SingleLegs, Space, Tuning, WeightedSum, tune
+from qdrant_rerank.tune import Grid, Rrf, SingleCandidates, Space, Tuning, WeightedSum, tune
 
 from . import reports
 from .reports import text_of
@@ -29,7 +29,7 @@ def tuned(noise: tuple[float, float], *families: Any) -> Tuning:
 @pytest.fixture(scope="module")
 def switched() -> Tuning:
     found = tuned(
-        (9.0, 0.3), SingleLegs(), Rrf(), WeightedSum(), Grid("mine", lambda k: Fusion.rrf(k).over(*CANDIDATES), {"k": KS})
+        (9.0, 0.3), SingleCandidates(), Rrf(), WeightedSum(), Grid("mine", lambda k: Fusion.rrf(k).over(*CANDIDATES), {"k": KS})
     )
     assert found.recommended
     assert found.chosen == "b alone"
@@ -60,7 +60,7 @@ def test_what_is_picked_but_not_recommended_is_said_not_to_be_better(kept: Tunin
 
 
 def test_a_default_that_is_the_best_is_kept_rather_than_picked() -> None:
-    found = tuned((0.6, 0.5), SingleLegs())
+    found = tuned((0.6, 0.5), SingleCandidates())
     assert found.chosen == "default"
     assert signs(found) == {"default": "kept"}
 
@@ -100,7 +100,7 @@ def test_beside_a_comparison_by_another_measure_the_figures_name_the_tuning_s(ke
 def test_without_numbers_to_draw_over_there_is_no_figure() -> None:
     once = Grid("once", lambda k: Fusion.rrf(k).over(*CANDIDATES), {"k": [7]})
     switch = Grid("switch", lambda deep: Fusion.rrf(5 if deep else 6).over(*CANDIDATES), {"deep": [True, False]})
-    found = tuned((0.6, 0.5), SingleLegs(), once, switch)
+    found = tuned((0.6, 0.5), SingleCandidates(), once, switch)
     assert {"once", "switch"} < set(found.curves)
     page = report(tuning=found).html()
     assert "<figure>" not in page

@@ -11,13 +11,13 @@ import pytest
 from qdrant_rerank import Fusion, Nearest, PlanError, StrategyError, load
 from qdrant_rerank.errors import FitError, FormatError
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
-from qdrant_rerank.tune import Budget, Dbsf, Grid, Pool, Rrf, SingleLegs, Space, WeightedSum, tune
-from qdrant_rerank.tune._internals import PoolFile
+from qdrant_rerank.tune import Budget, Dbsf, Grid, Rrf, SingleCandidates, Space, TopicHits, WeightedSum, tune
+from qdrant_rerank.tune._internals import HitsFile
 from tests.evaluate.tuning_worlds import formula_searches, world
 from tests.support import NOW, refused
 
 HELPS = 0.3, 3.0  # `a` nearly finds the document, `b` is almost chance: their fusion loses
-SPACE = Space((SingleLegs(), Rrf(ks=(2, 61)), Dbsf(), WeightedSum(4)), depths=(20, 50))
+SPACE = Space((SingleCandidates(), Rrf(ks=(2, 61)), Dbsf(), WeightedSum(4)), depths=(20, 50))
 
 
 def test_a_planted_gain_is_found_and_its_strategy_saved(tmp_path: Path) -> None:
@@ -138,18 +138,18 @@ def test_what_the_candidates_found_is_kept_in_a_file_and_not_asked_for_again(tmp
 def test_a_file_of_other_topics_too_gives_those_that_are_asked_for_and_one_of_another_kind_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "candidates.jsonl"
     header = {"collection": "world", "candidates": "a", "payload": "", "topics": "t", "doc_id": ""}
-    topic, pool = Topic("q1", "one"), Pool(Topic("q2", "two"), NOW, {"a": ()}, {})
-    with PoolFile(file, header) as kept:
-        kept.keep(pool)
-    with PoolFile(file, header) as kept:
+    topic, topic_hits = Topic("q1", "one"), TopicHits(Topic("q2", "two"), NOW, {"a": ()}, {})
+    with HitsFile(file, header) as kept:
+        kept.keep(topic_hits)
+    with HitsFile(file, header) as kept:
         assert len(kept.records) == 1
-        assert kept.pools([topic], NOW) == {}
+        assert kept.read([topic], NOW) == {}
     first, line = file.read_text("utf-8").splitlines()
     about = json.loads(first)
     del about["doc_id"]
     file.write_text(json.dumps(about) + "\n" + line + "\n", "utf-8")
     with refused(FormatError, f"{file}:1: not a line of what tune keeps"):
-        PoolFile(file, header)
+        HitsFile(file, header)
 
 
 # The ceiling
@@ -157,7 +157,7 @@ def test_a_file_of_other_topics_too_gives_those_that_are_asked_for_and_one_of_an
 
 def test_the_ceiling_says_that_candidates_are_the_bottleneck_where_they_are() -> None:
     executor, topics, qrels = world((3.0, 3.0))
-    tuning = tune(executor, topics, qrels, space=Space((SingleLegs(),), depths=(10,)), baseline=Nearest("a"))
+    tuning = tune(executor, topics, qrels, space=Space((SingleCandidates(),), depths=(10,)), baseline=Nearest("a"))
     found = tuning.ceiling
     assert found.perfect == 1.0
     assert max(found.candidate_recall.values()) <= found.recall < 0.5
@@ -167,7 +167,7 @@ def test_the_ceiling_says_that_candidates_are_the_bottleneck_where_they_are() ->
 
 def test_the_ceiling_says_that_the_order_is_what_there_is_to_gain_from() -> None:
     executor, topics, qrels = world((2.0, 2.0))
-    tuning = tune(executor, topics, qrels, space=Space((SingleLegs(),), depths=(120,)))
+    tuning = tune(executor, topics, qrels, space=Space((SingleCandidates(),), depths=(120,)))
     assert tuning.ceiling.recall == tuning.ceiling.value == 1.0
     assert "The order is what there is to gain from" in tuning.recommendation
 
@@ -212,7 +212,7 @@ def test_a_collection_without_encoders_has_no_candidates() -> None:
         ({"alpha": 1}, StrategyError, "alpha and power must be between 0 and 1"),
         ({"budget": Budget(requests=79)}, StrategyError, "2 candidates for 40 topics take 80; allow as many, or tune with 39"),
         ({"measure": "nDGC@10"}, StrategyError, "did you mean 'nDCG'"),
-        ({"space": Space((SingleLegs(), SingleLegs()))}, StrategyError, "two configurations are called 'a alone'"),
+        ({"space": Space((SingleCandidates(), SingleCandidates()))}, StrategyError, "two configurations are called 'a alone'"),
     ],
 )
 def test_arguments_that_can_not_be_are_refused(arguments: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -20,14 +20,14 @@ from qdrant_rerank.tune import (
     Configuration,
     Effort,
     Grid,
-    Ground,
     LeftOut,
     Option,
-    Pool,
     Scorer,
-    SingleLegs,
+    Setting,
+    SingleCandidates,
     Space,
     Spent,
+    TopicHits,
     Tuning,
     is_local,
     tune,
@@ -36,7 +36,7 @@ from qdrant_rerank.tune._internals import BudgetSpent, Meter, ScoreBook, reasons
 from tests.evaluate.tuning_worlds import Reader, world
 from tests.support import refused
 
-SPACE = Space((SingleLegs(),), depths=(50,))
+SPACE = Space((SingleCandidates(),), depths=(50,))
 
 
 # The advice
@@ -144,7 +144,7 @@ def test_relevance_feedback_is_put_to_qdrant_for_every_topic() -> None:
     def feedback(seeds: int) -> RelevanceFeedback:
         return RelevanceFeedback(seeds=Nearest("a", limit=seeds), coefficients=Coefficients(1.0, 0.0, 0.0))
 
-    space = Space((SingleLegs(), Grid("feedback", feedback, {"seeds": [3]})), depths=(50,))
+    space = Space((SingleCandidates(), Grid("feedback", feedback, {"seeds": [3]})), depths=(50,))
     tuning = tune(executor, topics, qrels, space=space, budget=Budget(model_texts=None))
     assert tuning.left_out == ()
     assert tuning.values["feedback seeds=3"] == tuning.values["a alone"]  # these coefficients say plain search
@@ -197,24 +197,24 @@ class Asking:
     what: str
     name: str = "asking"
 
-    def options(self, ground: Ground) -> Iterable[Option]:
-        yield Option(self.what, Fusion.rrf().over(replace(ground.candidates[0], limit=50)), self.name)
+    def options(self, setting: Setting) -> Iterable[Option]:
+        yield Option(self.what, Fusion.rrf().over(replace(setting.candidates[0], limit=50)), self.name)
 
-    def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
-        hits = next(iter(pool.candidates.values()))[:limit]
+    def rank(self, option: Option, topic_hits: TopicHits, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+        hits = next(iter(topic_hits.candidates.values()))[:limit]
         if self.what == "embeds":
-            scorer.embed([pool.topic.text], frozenset({"a"}))
+            scorer.embed([topic_hits.topic.text], frozenset({"a"}))
         elif self.what == "searches":
             scorer.search(Search([]))
         else:
-            scorer.score(pool.topic.text, [f"text {pool.documents[hit.id][1:]}" for hit in hits])
+            scorer.score(topic_hits.topic.text, [f"text {topic_hits.documents[hit.id][1:]}" for hit in hits])
         return hits
 
 
 def reasons(what: str, budget: Budget) -> Iterator[tuple[str, int]]:
     """Why such a family is left out, and how many texts were read until then."""
     executor, topics, qrels = world((1.0, 1.0), model=True)
-    tuning = tune(executor, topics, qrels, space=Space((SingleLegs(), Asking(what)), depths=(50,)), budget=budget)
+    tuning = tune(executor, topics, qrels, space=Space((SingleCandidates(), Asking(what)), depths=(50,)), budget=budget)
     assert tuning.spent.requests == 2 * len(topics)
     for each in tuning.left_out:
         assert each.name == what

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from qdrant_rerank import Executor, Formula, Mmr, Nearest, Rerank, score
-from qdrant_rerank.tune import Budget, Dbsf, Diverse, Grid, Rescored, Rrf, SingleLegs, Space, WeightedSum, tune
+from qdrant_rerank.tune import Budget, Dbsf, Diverse, Grid, Reranked, Rrf, SingleCandidates, Space, WeightedSum, tune
 from tests.evaluate.tuning_worlds import Reader, formula_searches, mmr_searches, world
 
-SPACE = Space((SingleLegs(), Rrf(ks=(2, 61)), Dbsf(), WeightedSum(4)), depths=(20, 50))
+SPACE = Space((SingleCandidates(), Rrf(ks=(2, 61)), Dbsf(), WeightedSum(4)), depths=(20, 50))
 
 
 # A model
@@ -24,7 +24,7 @@ def read(executor: Executor) -> list[tuple[str, str]]:
 
 def test_a_model_that_helps_is_found_and_reads_each_text_once() -> None:
     executor, topics, qrels = world((1.0, 1.0), model=True)
-    tuning = tune(executor, topics, qrels, space=SPACE.plus(Rescored(depths=(10, 20))), budget=READ)
+    tuning = tune(executor, topics, qrels, space=SPACE.plus(Reranked(depths=(10, 20))), budget=READ)
     assert len(read(executor)) == len(set(read(executor))) == tuning.spent.model_texts
     assert tuning.recommended
     assert isinstance(tuning.strategy, Rerank)
@@ -35,32 +35,32 @@ def test_a_model_that_helps_is_found_and_reads_each_text_once() -> None:
 def test_a_model_that_does_not_help_is_not_recommended() -> None:
     executor, topics, qrels = world((0.2, 0.2))
     executor.reranker = Reader({topic.text: "nothing" for topic in topics})
-    tuning = tune(executor, topics, qrels, space=SPACE.plus(Rescored(depths=(10,))), budget=READ)
+    tuning = tune(executor, topics, qrels, space=SPACE.plus(Reranked(depths=(10,))), budget=READ)
     assert not isinstance(tuning.strategy, Rerank)
-    assert tuning["model reads 10 of DBSF"].mean < tuning["default"].mean
+    assert tuning["reranker reads 10 of DBSF"].mean < tuning["default"].mean
 
 
 def test_a_model_reads_nothing_unless_the_budget_says_so() -> None:
     executor, topics, qrels = world((1.0, 1.0), model=True)
-    tuning = tune(executor, topics, qrels, space=Space((Rescored(depths=(10,)),), depths=(50,)))
+    tuning = tune(executor, topics, qrels, space=Space((Reranked(depths=(10,)),), depths=(50,)))
     assert read(executor) == []
     assert "would have to read 400 texts: allow it with Budget(model_texts=…)" in tuning.left_out[0].reason
 
 
 def test_the_model_reads_no_more_than_the_budget_and_what_is_left_out_is_told() -> None:
     executor, topics, qrels = world((1.0, 1.0), model=True)
-    space = SPACE.plus(Rescored(depths=(10, 20)))
+    space = SPACE.plus(Reranked(depths=(10, 20)))
     tuning = tune(executor, topics, qrels, space=space, budget=Budget(model_texts=500))
     assert len(read(executor)) == tuning.spent.model_texts <= 500
-    assert "model reads 10 of the default" in tuning.values
+    assert "reranker reads 10 of the default" in tuning.values
     left = {each.name: each.reason for each in tuning.left_out}
-    assert "of the budget are left" in left["model reads 20 of the default"]
+    assert "of the budget are left" in left["reranker reads 20 of the default"]
     assert "configurations were left out, e.g. " in tuning.recommendation
 
 
 def test_with_no_time_left_nothing_is_read_or_asked_but_the_candidates() -> None:
     executor, topics, qrels = world((1.0, 1.0), model=True)
-    space = Space((Rescored(depths=(10,)), Diverse((0.1,), using="a")))
+    space = Space((Reranked(depths=(10,)), Diverse((0.1,), using="a")))
     tuning = tune(executor, topics, qrels, space=space, budget=Budget(milliseconds=0.001, model_texts=None))
     assert tuning.spent.requests == 80
     assert tuning.spent.model_texts == 0
@@ -71,7 +71,7 @@ def test_with_no_time_left_nothing_is_read_or_asked_but_the_candidates() -> None
 def test_a_model_whose_scores_depend_on_the_list_reads_every_list() -> None:
     executor, topics, qrels = world((1.0, 1.0), model=True)
     executor.reranker.independent = False  # type: ignore[union-attr]
-    tuning = tune(executor, topics, qrels, space=Space((Rescored(depths=(10,)),), depths=(50,)), budget=READ)
+    tuning = tune(executor, topics, qrels, space=Space((Reranked(depths=(10,)),), depths=(50,)), budget=READ)
     assert tuning.spent.model_texts == 3 * 10 * len(topics) == len(read(executor))
     assert tuning.spent.requests == (2 + 3) * len(topics)  # two candidates, three strategies
 
@@ -128,7 +128,7 @@ def test_what_does_not_fit_the_collection_or_fails_is_left_out_with_the_reason()
         "too large": lambda: Formula(1e38 * field("likes", default=0.0) * 1e10).over(Nearest("a", limit=50)),
     }
     grids = [Grid(name, make, {"n": [1]}) for name, make in ((n, lambda n=1, m=m: m()) for n, m in makers.items())]
-    tuning = tune(executor, topics, qrels, space=Space((*grids, SingleLegs())))
+    tuning = tune(executor, topics, qrels, space=Space((*grids, SingleCandidates())))
     left = {each.name: each.reason for each in tuning.left_out}
     assert "no vector named 'c'" in left["missing vector n=1"]
     assert "reads 'stars' without a default" in left["missing payload n=1"]

@@ -22,7 +22,7 @@ from qdrant_rerank import (
     load,
 )
 from qdrant_rerank.feedback import Provenance
-from qdrant_rerank.tune import Budget, Feedback, Rescored, Space, tune
+from qdrant_rerank.tune import Budget, Feedback, Reranked, Space, tune
 from tests.evaluate.tasting_worlds import PRECISION, RECALL, SIZE, Taster, tasting
 from tests.evaluate.tuning_worlds import mmr_searches
 from tests.support import refused
@@ -113,7 +113,7 @@ def measured_by_hand(ids: list[str], relevant: Any) -> float:
 
 def test_with_several_candidates_the_default_and_a_fusion_supply_seeds_too() -> None:
     executor, topics, qrels = tasting(count=25)
-    given = Space((Rescored((25,)), Feedback((PRECISION, RECALL))), depths=(30,))
+    given = Space((Reranked((25,)), Feedback((PRECISION, RECALL))), depths=(30,))
     tuning = tune(executor, topics, qrels, [A, B], space=given, budget=READ)
     feedback = [row.name for row in tuning.configurations if row.name.startswith("feedback")]
     assert sorted(feedback) == [
@@ -123,7 +123,7 @@ def test_with_several_candidates_the_default_and_a_fusion_supply_seeds_too() -> 
     ]
     few, many = tuning.at_budget
     assert few.configurations["rerank"].startswith("reranking 5 of ")
-    assert many.configurations["rerank"].startswith("model reads 25 of ")  # the other family's, the same strategy
+    assert many.configurations["rerank"].startswith("reranker reads 25 of ")  # the other family's, the same strategy
     reranking = [row.name for row in tuning.configurations if row.name.startswith("reranking")]
     assert sorted(reranking) == [f"reranking 5 of {title}" for title in ("DBSF", "a", "the default")]
 
@@ -153,7 +153,7 @@ def test_a_measure_that_looks_deeper_has_as_many_scored() -> None:
 def test_a_baseline_with_feedback_is_asked_and_nothing_is_compared_with_it_at_its_budget() -> None:
     executor, topics, qrels = tasting(count=25)
     baseline = RelevanceFeedback(seeds=Nearest("a", limit=5), coefficients=PRECISION)
-    tuning = tune(executor, topics, qrels, [A], baseline=baseline, space=Space((Rescored((10,)),), depths=(30,)), budget=READ)
+    tuning = tune(executor, topics, qrels, [A], baseline=baseline, space=Space((Reranked((10,)),), depths=(30,)), budget=READ)
     assert tuning["default"].effort.model_texts == 5
     assert tuning.at_budget == ()
     again = tune(executor, topics, qrels, [A], baseline=baseline, space=space(RECALL), budget=READ)
@@ -182,7 +182,7 @@ def test_first_searches_of_the_same_name_are_told_apart() -> None:
 
 def test_each_text_is_read_once_and_searches_are_counted_as_they_are_asked() -> None:
     executor, topics, qrels = tasting()
-    given = Space((Feedback((PRECISION, RECALL)), Rescored((10, 20))), depths=(30,))
+    given = Space((Feedback((PRECISION, RECALL)), Reranked((10, 20))), depths=(30,))
     tuning = tune(executor, topics, qrels, [A, B], space=given, budget=READ, batch_size=8)
     read = model_of(executor).read
     assert len(read) == len(set(read)) == tuning.spent.model_texts

@@ -14,7 +14,7 @@ from benchmarks.tuning_nulls import Null, simulated
 from qdrant_rerank import Executor, Formula, Nearest, field, load, score
 from qdrant_rerank.evaluate import Qrels, Topics
 from qdrant_rerank.learn import fit_logistic, log_features
-from qdrant_rerank.tune import Ground, Learned, Lessons, Option, Space, Tuning, tune
+from qdrant_rerank.tune import Learned, Option, Setting, Space, TrainingTopics, Tuning, tune
 from qdrant_rerank.tune._internals import key_of, measure_rankings, spreads
 from tests.evaluate.learned_worlds import (
     PAIRWISE,
@@ -39,7 +39,7 @@ class Told(NamedTuple):
     topics: Topics
     qrels: Qrels
     tuning: Tuning
-    lessons: Lessons
+    data: TrainingTopics
     option: Option
 
 
@@ -48,8 +48,8 @@ def told() -> Told:
     executor, topics, qrels = starred()
     family = Watched(STARS, name="with stars")
     tuning = tune(executor, topics, qrels, space=Space(depths=(20, 50)).plus(family))
-    [(lessons, option)] = family.seen
-    return Told(executor, topics, qrels, tuning, lessons, option)
+    [(data, option)] = family.seen
+    return Told(executor, topics, qrels, tuning, data, option)
 
 
 def test_a_gain_by_a_payload_feature_is_found_and_recommended_with_the_searches_of_the_candidates_alone(told: Told) -> None:
@@ -70,14 +70,14 @@ def test_the_saved_formula_ranks_in_qdrant_as_it_does_in_tuning(told: Told, tmp_
     strategy = load(tmp_path / "strategy.json")
     assert strategy == told.option.strategy
     found = asked(told.executor, told.topics, dict.fromkeys(told.topics.ids, strategy))
-    assert found == rankings(told.option, told.lessons, whole=True)
+    assert found == rankings(told.option, told.data, whole=True)
 
 
 def test_what_is_said_of_a_topic_is_what_qdrant_finds_by_the_formula_that_learned_without_it(told: Told) -> None:
     found = asked(told.executor, told.topics, told.option.by_topic)
-    assert found == rankings(told.option, told.lessons, whole=False)
+    assert found == rankings(told.option, told.data, whole=False)
     assert told.tuning.values["with stars, pairwise"] == measure_rankings("nDCG@10", told.qrels, found)
-    assert found != rankings(told.option, told.lessons, whole=True)
+    assert found != rankings(told.option, told.data, whole=True)
 
 
 def test_the_weights_are_those_that_fit_logistic_finds() -> None:
@@ -109,10 +109,10 @@ def test_a_feature_that_remembers_each_topics_own_labels_gains_nothing() -> None
     executor, topics, qrels, features = remembering(30)
     family = Watched(features, least_topics=30)
     tuning = tune(executor, topics, qrels, space=space(family, depth=DOCUMENTS))
-    [(lessons, option)] = family.seen
-    by_heart = measure_rankings("nDCG@10", qrels, rankings(option, lessons, whole=True))
+    [(data, option)] = family.seen
+    by_heart = measure_rankings("nDCG@10", qrels, rankings(option, data, whole=True))
     assert set(by_heart.values()) == {1.0}
-    assert tuning.values[PAIRWISE] == measure_rankings("nDCG@10", qrels, rankings(option, lessons, whole=False))
+    assert tuning.values[PAIRWISE] == measure_rankings("nDCG@10", qrels, rankings(option, data, whole=False))
     assert tuning[PAIRWISE].mean < 0.2
     assert not tuning.recommended
 
@@ -140,23 +140,23 @@ def test_each_topic_is_in_one_fold_and_folds_are_even(told: Told) -> None:
 
 
 def test_the_same_seed_learns_the_same_from_topics_in_any_order_and_another_seed_from_other_folds(told: Told) -> None:
-    def made(lessons: Lessons) -> Option:
-        family, ground = Learned(STARS, name="with stars"), told_ground(told)
-        [option] = family.options(ground)
-        return family.learn(option, ground, lessons)
+    def made(data: TrainingTopics) -> Option:
+        family, setting = Learned(STARS, name="with stars"), told_setting(told)
+        [option] = family.options(setting)
+        return family.learn(option, setting, data)
 
-    again = made(replace(told.lessons, pools=told.lessons.pools[::-1]))
-    other = made(replace(told.lessons, seed=5))
+    again = made(replace(told.data, hits=told.data.hits[::-1]))
+    other = made(replace(told.data, seed=5))
     assert again.strategy == told.option.strategy == other.strategy
     assert again.by_topic == told.option.by_topic != other.by_topic
 
 
-def told_ground(told: Told) -> Ground:
+def told_setting(told: Told) -> Setting:
     """What the tuning proposed strategies for."""
-    schema, candidates = told.lessons.target.schema, (Nearest("a"), Nearest("b"))
+    schema, candidates = told.data.target.schema, (Nearest("a"), Nearest("b"))
     vectors = {key_of(candidate): schema.vectors[candidate.using or ""] for candidate in candidates}
-    found = spreads(told.lessons.pools, {key: (vector, 50) for key, vector in vectors.items()})
-    return Ground(candidates, (20, 50), 10, told.tuning.baseline, schema, spreads=found)
+    found = spreads(told.data.hits, {key: (vector, 50) for key, vector in vectors.items()})
+    return Setting(candidates, (20, 50), 10, told.tuning.baseline, schema, spreads=found)
 
 
 # Where nothing helps

@@ -15,7 +15,7 @@ from qdrant_rerank.evaluate import Topics
 from qdrant_rerank.expressions import max_sim
 from qdrant_rerank.learn import Category, Feature
 from qdrant_rerank.planning import Target
-from qdrant_rerank.tune import Ground, Learned, Learner, LeftOut, Lessons, Option, Pool, Scorer, Space, tune
+from qdrant_rerank.tune import Learned, Learner, LeftOut, Option, Scorer, Setting, Space, TopicHits, TrainingTopics, tune
 from tests.evaluate.learned_worlds import (
     PAIRWISE,
     STARS,
@@ -131,13 +131,13 @@ class Elsewhere:
 
     name: str = "elsewhere"
 
-    def options(self, ground: Ground) -> Iterable[Option]:
-        yield Option("elsewhere", Fusion.rrf(k=7).over(*ground.deep(20)), self.name)
+    def options(self, setting: Setting) -> Iterable[Option]:
+        yield Option("elsewhere", Fusion.rrf(k=7).over(*setting.deep(20)), self.name)
 
-    def learn(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
-        return replace(option, by_topic=dict.fromkeys((pool.topic.id for pool in lessons.pools), option.strategy))
+    def learn(self, option: Option, setting: Setting, data: TrainingTopics) -> Option:
+        return replace(option, by_topic=dict.fromkeys((topic_hits.topic.id for topic_hits in data.hits), option.strategy))
 
-    def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+    def rank(self, option: Option, topic_hits: TopicHits, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
         return None
 
 

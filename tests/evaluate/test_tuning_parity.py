@@ -30,13 +30,13 @@ from qdrant_rerank import (
 from qdrant_rerank._internals import Points, QueryVector
 from qdrant_rerank.evaluate import Topic
 from qdrant_rerank.expressions import Expression, max_sim, raw, rerank_score
-from qdrant_rerank.tune import Budget, Grid, Hit, Option, Pool, is_local, recompute
+from qdrant_rerank.tune import Budget, Grid, Hit, Option, TopicHits, is_local, recompute
 from qdrant_rerank.tune._internals import (
     Access,
     Gathering,
     Meter,
+    PlannedSearches,
     ScoreBook,
-    Wants,
     effort_of,
     is_recomputable,
     key_of,
@@ -103,14 +103,14 @@ def each_engine(request: pytest.FixtureRequest) -> Iterator[Executor]:
     client.close()
 
 
-def pools_of(executor: Executor, strategies: Sequence[Strategy], limit: int) -> list[Pool]:
+def hits_of(executor: Executor, strategies: Sequence[Strategy], limit: int) -> list[TopicHits]:
     """What the candidates of the strategies find."""
     leaves: dict[str, Any] = {}
     for strategy in strategies:
         for key, (leaf, depth) in leaf_depths(strategy, limit).items():  # type: ignore[arg-type]
             leaves[key] = leaf, max(depth, leaves.get(key, (leaf, 0))[1])
-    gathering = Gathering(Access(executor, Meter(Budget()), "text", batch_size=2), Wants(leaves, True))
-    return gathering.pools(TOPICS)
+    gathering = Gathering(Access(executor, Meter(Budget()), "text", batch_size=2), PlannedSearches(leaves, True))
+    return gathering.gather(TOPICS)
 
 
 def as_points(hits: Sequence[Any]) -> Points:
@@ -119,7 +119,7 @@ def as_points(hits: Sequence[Any]) -> Points:
 
 @pytest.mark.parametrize("limit", [3, 8])
 def test_a_recomputed_ranking_is_the_one_that_qdrant_returns(each_engine: Executor, limit: int) -> None:
-    pools, schema = pools_of(each_engine, list(LOCAL.values()), limit), each_engine.target().schema
+    all_hits, schema = hits_of(each_engine, list(LOCAL.values()), limit), each_engine.target().schema
     compared = 0
     for name, strategy in LOCAL.items():
         assert is_local(strategy), name
@@ -127,10 +127,10 @@ def test_a_recomputed_ranking_is_the_one_that_qdrant_returns(each_engine: Execut
             assert schema.shards > 1  # there `tune` asks Qdrant for it
             continue
         compared += 1
-        for pool in pools:
-            asked = each_engine.retrieve(strategy, pool.topic.query, pool.topic.within(SearchOptions(limit=limit)))
-            ours = recompute(strategy, pool, each_engine.target(), limit)  # type: ignore[arg-type]
-            assert alike(asked, as_points(ours)), (name, pool.topic.id, asked, ours)
+        for topic_hits in all_hits:
+            asked = each_engine.retrieve(strategy, topic_hits.topic.query, topic_hits.topic.within(SearchOptions(limit=limit)))
+            ours = recompute(strategy, topic_hits, each_engine.target(), limit)  # type: ignore[arg-type]
+            assert alike(asked, as_points(ours)), (name, topic_hits.topic.id, asked, ours)
             assert asked, name
     assert compared > len(LOCAL) // 2
 
@@ -143,9 +143,9 @@ def test_recomputed_rescoring_is_the_one_of_the_executor(each_engine: Executor, 
     )
     strategy = Rerank(reads=7, blend=blend, missing_text=missing).over(Fusion.dbsf().over(A, B))  # nothing ties
     book = ScoreBook(executor, Meter(Budget(model_texts=None)))
-    for pool in pools_of(executor, [strategy.below], 7):
-        asked = executor.retrieve(strategy, pool.topic.query, pool.topic.within(SearchOptions(limit=5)))
-        ours = recompute_reranking(strategy, pool, executor.target(), 5, book)
+    for topic_hits in hits_of(executor, [strategy.below], 7):
+        asked = executor.retrieve(strategy, topic_hits.topic.query, topic_hits.topic.within(SearchOptions(limit=5)))
+        ours = recompute_reranking(strategy, topic_hits, executor.target(), 5, book)
         assert ours is not None
         assert alike(asked, ours)
 
@@ -156,21 +156,23 @@ def test_what_only_an_engine_can_rank_is_not_recomputed(name: str) -> None:
 
 
 def test_points_that_tie_are_ordered_by_their_ids_as_wherever_results_are_measured_not_by_candidate() -> None:
-    pools = pools_of(Executor(fill_toy(open_client()), COLLECTION, encoders=encoders()), [A, B], 9)
+    all_hits = hits_of(Executor(fill_toy(open_client()), COLLECTION, encoders=encoders()), [A, B], 9)
     tied = Fusion.rrf().over(Nearest("dense", limit=1), Nearest("bm25", limit=1))
-    pool = pools[0]
-    first, second = pool.candidates[key_of(A)][0].id, pool.candidates[key_of(B)][0].id
+    topic_hits = all_hits[0]
+    first, second = topic_hits.candidates[key_of(A)][0].id, topic_hits.candidates[key_of(B)][0].id
     assert first != second
-    found = recompute(tied, pool, Executor(fill_toy(open_client()), COLLECTION).target(), 2)
+    found = recompute(tied, topic_hits, Executor(fill_toy(open_client()), COLLECTION).target(), 2)
     assert [hit.id for hit in found] == sorted([first, second], key=lambda id: (isinstance(id, str), id))
 
 
 def test_points_of_a_plain_search_that_tie_are_ordered_by_their_ids() -> None:
     uuid = "0a000000-0000-0000-0000-000000000000"
     hits = [Hit(9, 2.0), Hit(uuid, 1.0), Hit(7, 1.0), Hit(3, 1.0), Hit(1, 0.5)]
-    pool = Pool(Topic("q", "text"), dt.datetime.now(dt.UTC), {key_of(A): hits}, {hit.id: str(hit.id) for hit in hits})
+    topic_hits = TopicHits(
+        Topic("q", "text"), dt.datetime.now(dt.UTC), {key_of(A): hits}, {hit.id: str(hit.id) for hit in hits}
+    )
     target = Executor(fill_toy(open_client()), COLLECTION).target()
-    assert [hit.id for hit in recompute(A, pool, target, 4)] == [9, 3, 7, uuid]
+    assert [hit.id for hit in recompute(A, topic_hits, target, 4)] == [9, 3, 7, uuid]
 
 
 def test_limits_written_out_and_left_to_their_defaults_are_the_same_strategy() -> None:
@@ -209,8 +211,8 @@ def test_a_stage_below_a_stage_asks_its_candidates_for_as_many_points_as_it_hand
     assert depth == 150
     target = Executor(fill_toy(open_client()), COLLECTION).target()
     hits = [Hit(row, 1.0 / (row + 1)) for row in range(300)]
-    pool = Pool(TOPICS[0], NOW, {key_of(candidate): hits}, {hit.id: str(hit.id) for hit in hits})
-    shallow = Pool(TOPICS[0], NOW, {key_of(candidate): hits[:150]}, pool.documents)
-    found = recompute(nested, pool, target, 200)
+    topic_hits = TopicHits(TOPICS[0], NOW, {key_of(candidate): hits}, {hit.id: str(hit.id) for hit in hits})
+    shallow = TopicHits(TOPICS[0], NOW, {key_of(candidate): hits[:150]}, topic_hits.documents)
+    found = recompute(nested, topic_hits, target, 200)
     assert len(found) == 150
     assert found == recompute(nested, shallow, target, 200)  # DBSF's scores change with every candidate

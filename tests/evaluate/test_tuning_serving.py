@@ -13,7 +13,7 @@ from qdrant_client import models
 from qdrant_rerank import Executor, Nearest, RelevanceFeedback
 from qdrant_rerank.errors import ClientError
 from qdrant_rerank.models import Encoders
-from qdrant_rerank.tune import Budget, Feedback, Pool, Space, tune
+from qdrant_rerank.tune import Budget, Feedback, Space, TopicHits, tune
 from qdrant_rerank.tune._internals import Access, BudgetSpent, Meter, ScoreBook, Serving
 from tests.evaluate.tasting_worlds import PRECISION, Taster, tasting
 from tests.support import refused
@@ -128,14 +128,14 @@ def test_topics_with_the_same_text_share_what_is_read_in_the_forecast() -> None:
     now = dt.datetime.now(dt.UTC)
     documents: dict[models.ExtendedPointId, str] = {number: f"d{number}" for number in range(10)}
     few: dict[models.ExtendedPointId, str] = {1: "d1", 2: "d2"}
-    pools = [Pool(replace(topic, text="one"), now, {}, documents) for topic in topics]
-    pools += [Pool(replace(topics.items[0], text="other"), now, {}, few)]
+    all_hits = [TopicHits(replace(topic, text="one"), now, {}, documents) for topic in topics]
+    all_hits += [TopicHits(replace(topics.items[0], text="other"), now, {}, few)]
     book = ScoreBook(executor, Meter(Budget()))
-    assert book.least(pools, 5) == 5 + 2
+    assert book.least(all_hits, 5) == 5 + 2
     book.scores = {("one", f"text {number}"): 1.0 for number in range(4)} | {("other", str(number)): 1.0 for number in range(4)}
-    assert book.least(pools, 5) == 1
+    assert book.least(all_hits, 5) == 1
     executor.reranker = Taster("good", independent=False)
-    assert ScoreBook(executor, Meter(Budget())).least(pools, 5) == 3 * 5 + 2
+    assert ScoreBook(executor, Meter(Budget())).least(all_hits, 5) == 3 * 5 + 2
 
 
 def test_plain_strategies_share_round_trips() -> None:

@@ -15,16 +15,16 @@ from qdrant_rerank.planning import Schema, Target, VectorInfo
 from qdrant_rerank.tune import (
     Dbsf,
     Diverse,
-    Ground,
     Hit,
     Option,
-    Pool,
-    Rescored,
+    Reranked,
     Rrf,
     Scorer,
-    SingleLegs,
+    Setting,
+    SingleCandidates,
     Space,
     Spread,
+    TopicHits,
     WeightedSum,
     recompute,
     tune,
@@ -43,13 +43,13 @@ SCHEMA = Schema(
 )
 
 
-def ground(*candidates: Nearest, **others: Any) -> Ground:
+def setting(*candidates: Nearest, **others: Any) -> Setting:
     settings: dict[str, Any] = {"depths": (20, 100), "limit": 10, "baseline": Fusion.rrf().over(*candidates), "schema": SCHEMA}
-    return Ground(candidates, **(settings | others))
+    return Setting(candidates, **(settings | others))
 
 
 def test_rrf_tries_every_k_at_every_depth_and_every_weighting_at_the_deepest() -> None:
-    options = list(Rrf(ks=(2, 61)).options(ground(DENSE, SPARSE)))
+    options = list(Rrf(ks=(2, 61)).options(setting(DENSE, SPARSE)))
     assert len(options) == 2 * 2 + 2 * 4
     by_name = {option.name: option for option in options}
     assert by_name["RRF k=2, 20 a candidate"].strategy == Fusion.rrf().over(replace(DENSE, limit=20), replace(SPARSE, limit=20))
@@ -65,16 +65,16 @@ def test_rrf_tries_every_k_at_every_depth_and_every_weighting_at_the_deepest() -
 
 
 def test_fusions_need_two_candidates_and_dbsf_no_distances() -> None:
-    alone, far = ground(DENSE), ground(DENSE, FAR)
+    alone, far = setting(DENSE), setting(DENSE, FAR)
     assert not [option for family in (Rrf(), Dbsf(), WeightedSum()) for option in family.options(alone)]
-    assert [option.name for option in SingleLegs().options(alone)] == ["dense alone"]
+    assert [option.name for option in SingleCandidates().options(alone)] == ["dense alone"]
     assert not list(Dbsf().options(far))
     assert list(Rrf().options(far))
 
 
 def test_a_weighted_sum_brings_the_candidates_to_one_scale_and_gives_missing_points_a_low_score() -> None:
     spread = {key_of(DENSE): Spread(0.21, 0.05), key_of(SPARSE): Spread(0.0, 2.5)}
-    [low, middle, high] = WeightedSum(4).options(ground(DENSE, SPARSE, spreads=spread))
+    [low, middle, high] = WeightedSum(4).options(setting(DENSE, SPARSE, spreads=spread))
     assert low.name == "sum 0.25 dense + 0.75 words"
     assert isinstance(middle.strategy, Formula)
     assert repr(middle.strategy.expression) == "0.5 * score('dense', default=0.21) + 0.01 * score('words')"
@@ -82,42 +82,42 @@ def test_a_weighted_sum_brings_the_candidates_to_one_scale_and_gives_missing_poi
 
 
 def test_a_weighted_sum_of_three_candidates_covers_the_triangle_and_gives_distances_a_default_below_0() -> None:
-    options = list(WeightedSum(10).options(ground(DENSE, SPARSE, FAR)))
+    options = list(WeightedSum(10).options(setting(DENSE, SPARSE, FAR)))
     assert len(options) == 6  # 3 parts of 5 steps, none empty
     assert "score('far', default=-1e-06)" in repr(options[0].strategy)
 
 
 def test_a_model_reads_candidates_only_where_there_is_one_and_the_rest_follows_where_the_measure_looks_at_more() -> None:
-    assert not list(Rescored().options(ground(DENSE, SPARSE)))
-    options = list(Rescored(depths=(10, 20)).options(ground(DENSE, SPARSE, has_model=True)))
+    assert not list(Reranked().options(setting(DENSE, SPARSE)))
+    options = list(Reranked(depths=(10, 20)).options(setting(DENSE, SPARSE, has_reranker=True)))
     assert [option.parameters["of"] for option in options[:3]] == ["the default", "dense alone", "DBSF"]
     assert options[-1].strategy == Rerank(reads=20).over(Fusion.dbsf().over(DENSE, SPARSE))
-    deep = list(Rescored(depths=(20,)).options(ground(DENSE, has_model=True, limit=50)))
+    deep = list(Reranked(depths=(20,)).options(setting(DENSE, has_reranker=True, limit=50)))
     assert deep[-1].strategy == Rerank(reads=20, unread="last").over(DENSE)
-    far = list(Rescored(depths=(10,)).options(ground(FAR, DENSE, has_model=True)))
-    assert far[-1].name == "model reads 10 of RRF"
-    twice = list(Rescored().options(ground(DENSE, has_model=True, baseline=Rerank().over(DENSE))))
+    far = list(Reranked(depths=(10,)).options(setting(FAR, DENSE, has_reranker=True)))
+    assert far[-1].name == "reranker reads 10 of RRF"
+    twice = list(Reranked().options(setting(DENSE, has_reranker=True, baseline=Rerank().over(DENSE))))
     assert {option.parameters["of"] for option in twice} == {"dense alone"}  # a model over a model is not tried
 
 
 def test_mmr_runs_over_the_baseline_unless_that_calls_a_model() -> None:
-    [option] = Diverse((0.2,), "dense").options(ground(DENSE, SPARSE))
+    [option] = Diverse((0.2,), "dense").options(setting(DENSE, SPARSE))
     assert repr(option.strategy).startswith("Mmr('dense', diversity=0.2).over(Fusion.rrf()")
-    assert not list(Diverse().options(ground(DENSE, baseline=Rerank().over(DENSE))))
+    assert not list(Diverse().options(setting(DENSE, baseline=Rerank().over(DENSE))))
 
 
 def test_the_spread_of_scores_is_a_median_over_topics_higher_is_better() -> None:
-    def pool(*scores: float) -> Any:
+    def topic_hits(*scores: float) -> Any:
         hits = [Hit(row, score) for row, score in enumerate(scores)]
-        return Pool(None, None, {"a": hits}, {})  # type: ignore[arg-type]
+        return TopicHits(None, None, {"a": hits}, {})  # type: ignore[arg-type]
 
-    pools = [pool(3.0, 1.0), pool(5.0, 3.0), pool(2.0, 0.0), pool()]
+    all_hits = [topic_hits(3.0, 1.0), topic_hits(5.0, 3.0), topic_hits(2.0, 0.0), topic_hits()]
     dense, sparse, far = SCHEMA.vectors["dense"], SCHEMA.vectors["words"], SCHEMA.vectors["far"]
-    assert spreads(pools, {"a": (dense, 2)}) == {"a": Spread(1.0, 1.0)}
-    assert spreads(pools, {"a": (sparse, 3)}) == {"a": Spread(0.0, 1.0)}  # it ran out: what isn't found scores 0
-    assert spreads(pools, {"a": (dense, 3)}) == {"a": Spread(1.0, 1.0)}
-    assert spreads(pools, {"a": (far, 2)}) == {"a": Spread(-3.0, 1.0)}
-    assert spreads([pool()], {"a": (dense, 2)}) == {"a": Spread(0.0, 1.0)}
+    assert spreads(all_hits, {"a": (dense, 2)}) == {"a": Spread(1.0, 1.0)}
+    assert spreads(all_hits, {"a": (sparse, 3)}) == {"a": Spread(0.0, 1.0)}  # it ran out: what isn't found scores 0
+    assert spreads(all_hits, {"a": (dense, 3)}) == {"a": Spread(1.0, 1.0)}
+    assert spreads(all_hits, {"a": (far, 2)}) == {"a": Spread(-3.0, 1.0)}
+    assert spreads([topic_hits()], {"a": (dense, 2)}) == {"a": Spread(0.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -126,19 +126,19 @@ class Shallow:
 
     name: str = "shallow"
 
-    def options(self, ground: Ground) -> Iterable[Option]:
+    def options(self, setting: Setting) -> Iterable[Option]:
         for depth in (11, 12):
             yield Option(
-                f"first {depth}", Fusion.dbsf().over(replace(ground.candidates[0], limit=depth)), self.name, {"depth": depth}
+                f"first {depth}", Fusion.dbsf().over(replace(setting.candidates[0], limit=depth)), self.name, {"depth": depth}
             )
 
-    def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
-        return recompute(option.strategy, pool, target, limit)  # type: ignore[arg-type]
+    def rank(self, option: Option, topic_hits: TopicHits, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+        return recompute(option.strategy, topic_hits, target, limit)  # type: ignore[arg-type]
 
 
 def test_a_family_of_ones_own_joins_the_space() -> None:
     executor, topics, qrels = world((1.0, 1.0))
-    tuning = tune(executor, topics, qrels, space=Space((SingleLegs(),)).plus(Shallow()))
+    tuning = tune(executor, topics, qrels, space=Space((SingleCandidates(),)).plus(Shallow()))
     assert tuning.curves["shallow"][1].parameters == {"depth": 12}
     assert tuning["first 12"].mean == pytest.approx(tuning["a alone"].mean)
     assert tuning.spent.requests == 2 * len(topics)
@@ -146,7 +146,7 @@ def test_a_family_of_ones_own_joins_the_space() -> None:
 
 def test_candidates_of_distances_are_tuned_too() -> None:
     executor, topics, qrels = world((0.5, 0.5), distance=models.Distance.EUCLID)
-    tuning = tune(executor, topics, qrels, space=Space((SingleLegs(), Rrf((2,)), Dbsf(), WeightedSum(4)), depths=(50,)))
+    tuning = tune(executor, topics, qrels, space=Space((SingleCandidates(), Rrf((2,)), Dbsf(), WeightedSum(4)), depths=(50,)))
     assert "DBSF, 50 a candidate" not in tuning.values
     even = tuning["sum 0.5 a + 0.5 b"]
     assert even.mean > tuning["a alone"].mean

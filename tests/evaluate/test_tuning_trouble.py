@@ -23,11 +23,11 @@ from qdrant_rerank import (
 )
 from qdrant_rerank.errors import FitError, FormatError
 from qdrant_rerank.evaluate import Topics
-from qdrant_rerank.tune import Budget, Diverse, Grid, Rescored, SingleLegs, Space, tune
+from qdrant_rerank.tune import Budget, Diverse, Grid, Reranked, SingleCandidates, Space, tune
 from tests.evaluate.tuning_worlds import mmr_searches, world
 from tests.support import refused
 
-SPACE = Space((SingleLegs(),), depths=(50,))
+SPACE = Space((SingleCandidates(),), depths=(50,))
 READ = Budget(model_texts=None)
 NOTHING = models.Filter(must=[models.FieldCondition(key="likes", range=models.Range(gt=99.0))])
 
@@ -68,7 +68,7 @@ def test_a_model_that_fails_is_left_out_with_its_error() -> None:
         raise ConnectionError("the model is away")
 
     broken = Executor(executor.clients.sync(), "world", reranker=fails)
-    tuning = tune(broken, topics, qrels, space=Space((Rescored((10,)),)), budget=READ)
+    tuning = tune(broken, topics, qrels, space=Space((Reranked((10,)),)), budget=READ)
     assert [row.name for row in tuning.configurations] == ["default"]
     assert {each.reason for each in tuning.left_out} == {"it fails on topic 't0': ConnectionError: the model is away"}
 
@@ -76,7 +76,7 @@ def test_a_model_that_fails_is_left_out_with_its_error() -> None:
 def test_a_strategy_that_fails_when_asked_is_left_out_and_its_failures_counted() -> None:
     executor, topics, qrels = world((1.0, 1.0))
     grid = Grid("stars", lambda n: Mmr("a").over(Formula(field("stars")).over(Nearest("a", limit=n))), {"n": [50]})
-    tuning = tune(executor, topics, qrels, space=Space((grid, SingleLegs())))
+    tuning = tune(executor, topics, qrels, space=Space((grid, SingleCandidates())))
     [left] = tuning.left_out
     assert left.reason.startswith("it fails on 40 of 40 topics, e.g. 't0': PlanError: the formula reads 'stars'")
 
@@ -100,9 +100,9 @@ def test_a_baseline_with_a_model_is_recomputed_too() -> None:
 def test_a_model_over_a_strategy_that_has_to_be_asked_is_asked() -> None:
     executor, topics, qrels = world((1.0, 1.0), model=True)
     base = ("MMR", Mmr("a", diversity=0.1).over(Nearest("a", limit=50)))
-    tuning = tune(executor, topics, qrels, space=Space((Rescored((10,), (base,)),)), budget=READ)
+    tuning = tune(executor, topics, qrels, space=Space((Reranked((10,), (base,)),)), budget=READ)
     assert tuning.spent.requests == (2 + mmr_searches()) * len(topics)
-    assert "model reads 10 of MMR" in tuning.values
+    assert "reranker reads 10 of MMR" in tuning.values
 
 
 def test_an_error_of_the_set_up_ends_it() -> None:

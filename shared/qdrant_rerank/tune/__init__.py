@@ -18,16 +18,16 @@ from .configurations import (
     Configuration,
     Effort,
     Family,
-    Ground,
     Learner,
     LeftOut,
-    Lessons,
     Option,
     Scorer,
+    Setting,
+    TrainingTopics,
     Tuning,
 )
-from .families import Dbsf, Diverse, Feedback, Grid, Rescored, Rrf, SingleLegs, WeightedSum
-from .gathering import Budget, Hit, Pool, Spent, Spread
+from .families import Dbsf, Diverse, Feedback, Grid, Reranked, Rrf, SingleCandidates, WeightedSum
+from .gathering import Budget, Hit, Spent, Spread, TopicHits
 from .learned import Learned
 from .trial import is_local, recompute
 from .tuner import Space, tune
@@ -45,18 +45,18 @@ __all__ = [
     "Feedback",
     "Gain",
     "Grid",
-    "Ground",
+    "Setting",
     "Hit",
     "Learned",
     "Learner",
     "LeftOut",
-    "Lessons",
+    "TrainingTopics",
     "Option",
-    "Pool",
-    "Rescored",
+    "TopicHits",
+    "Reranked",
     "Rrf",
     "Scorer",
-    "SingleLegs",
+    "SingleCandidates",
     "Space",
     "Spent",
     "Spread",

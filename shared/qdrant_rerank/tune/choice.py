@@ -19,7 +19,7 @@ from .._internals import Verdict, is_whole
 from ..evaluate import LEAST_TOPICS, Interval, Qrels, bootstrap_interval, detectable_difference, randomisation_p
 from ..evaluate._internals import SAME
 from ..stages import Stage
-from .configurations import DEFAULT, AtBudget, Ceiling, Configuration, Effort, Ground, Option, Tuning, effort_of, reasons_of
+from .configurations import DEFAULT, AtBudget, Ceiling, Configuration, Effort, Option, Setting, Tuning, effort_of, reasons_of
 from .gathering import key_of
 from .trial import Trial, measure_rankings
 
@@ -146,15 +146,15 @@ def gain_of(topic_gains: Matrix, *, alpha: float, seed: int = 0, resamples: int 
 def conclude(
     options: Sequence[Option],
     trial: Trial,
-    ground: Ground,
+    setting: Setting,
     settings: ChoiceSettings,
     failed: Mapping[str, str],
     synthetic: bool,
 ) -> Tuning:
     """The result of a tuning; of options with the same mean the first is preferred, `failed` is topic → error."""
-    topics = tuple(pool.topic.id for pool in trial.pools)
+    topics = tuple(topic_hits.topic.id for topic_hits in trial.all_hits)
     values = _table(options, trial.values, topics)
-    efforts = [effort_of(option.strategy, ground.limit, ground.schema) for option in options]
+    efforts = [effort_of(option.strategy, setting.limit, setting.schema) for option in options]
     order, base = _order(options, efforts), [option.name for option in options].index(DEFAULT)
     fit = cross_fit(values, order, base, settings.splits, settings.seed)
     gain = gain_of(fit.topic_gains, alpha=settings.alpha, seed=settings.seed)
@@ -174,7 +174,7 @@ def conclude(
         split_gains=tuple(map(float, fit.gains)),
         topic_gains=dict(zip(topics, map(float, fit.topic_gains), strict=True)),
         detectable=_detectable(values - values[base], settings),
-        ceiling=_ceiling(trial, ground, chosen.mean if gain.real else rows[base].mean),
+        ceiling=_ceiling(trial, setting, chosen.mean if gain.real else rows[base].mean),
         left_out=tuple(trial.left_out),
         failed=dict(failed),
         spent=trial.access.meter.sum_up(),
@@ -233,10 +233,10 @@ def _detectable(gaps: Matrix, settings: ChoiceSettings) -> float | None:
     return detectable_difference(gaps[gaps.mean(axis=1).argmax()].tolist(), alpha=settings.alpha, power=settings.power)
 
 
-def _ceiling(trial: Trial, ground: Ground, reached: float) -> Ceiling:
+def _ceiling(trial: Trial, setting: Setting, reached: float) -> Ceiling:
     """What the best order of the candidates is worth, where `reached` is the mean of the strategy to use."""
-    pools, qrels, measure = trial.pools, trial.qrels, trial.measure
-    found = {pool.topic.id: set(pool.documents.values()) for pool in pools}
+    all_hits, qrels, measure = trial.all_hits, trial.qrels, trial.measure
+    found = {each.topic.id: set(each.documents.values()) for each in all_hits}
 
     def measure_best(documents: Mapping[str, Collection[str]]) -> float:
         """The mean if these documents of each topic were in the order of their grades."""
@@ -245,13 +245,14 @@ def _ceiling(trial: Trial, ground: Ground, reached: float) -> Ceiling:
 
     value, perfect, recall = measure_best(found), measure_best({topic: qrels[topic] for topic in found}), _recall(found, qrels)
     recalls = {
-        ground.title(one): _recall(
-            {pool.topic.id: {pool.documents[hit.id] for hit in pool.candidates[key_of(one)]} for pool in pools}, qrels
+        setting.title(one): _recall(
+            {each.topic.id: {each.documents[hit.id] for hit in each.candidates[key_of(one)]} for each in all_hits},
+            qrels,
         )
-        for one in ground.candidates
+        for one in setting.candidates
     }
     lost, unordered = perfect - value, value - reached
-    share = f"The candidates find {recall:.0%} of the relevant documents among {ground.deepest} candidates each"
+    share = f"The candidates find {recall:.0%} of the relevant documents among {setting.deepest} candidates each"
     best = f"the best order of these would reach {value:.4f} {measure}"
     if lost > unordered and lost > 0:
         advice = (
@@ -263,7 +264,7 @@ def _ceiling(trial: Trial, ground: Ground, reached: float) -> Ceiling:
             f"{share}, and {best}: {unordered:.4f} more than now. The order is what there is to gain from, e.g. by a model "
             "that reads the candidates, or a formula with what the payload knows."
         )
-    return Ceiling(value, perfect, recall, recalls, ground.deepest, advice)
+    return Ceiling(value, perfect, recall, recalls, setting.deepest, advice)
 
 
 def _recall(found: Mapping[str, Collection[str]], qrels: Qrels) -> float:

@@ -15,7 +15,7 @@ from ..evaluate import Interval, Qrels
 from ..evaluate._internals import SAME, SYNTHETIC_NOTE, Plain, ThreeWays, frame, write_p
 from ..planning import Schema, Target
 from ..stages import Stage
-from .gathering import Pool, Spent, Spread, key_of
+from .gathering import Spent, Spread, TopicHits, key_of
 
 Parameter: TypeAlias = "float | int | str"
 DEFAULT: Final = "default"
@@ -56,7 +56,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Ground:
+class Setting:
     """What families propose strategies for.
 
     Attributes:
@@ -65,7 +65,7 @@ class Ground:
         limit: how many results the measure looks at.
         baseline: the strategy to beat.
         schema: the collection's.
-        has_model: whether the executor has a model that reads texts.
+        has_reranker: whether the executor has a model that reads texts.
         queries: the topics' texts.
         spreads: how the candidates' scores lie, by `key_of` the candidate; empty until the candidates were searched. Families
             are asked before and after, and must propose the same plain searches both times.
@@ -76,7 +76,7 @@ class Ground:
     limit: int
     baseline: Strategy
     schema: Schema
-    has_model: bool = False
+    has_reranker: bool = False
     queries: tuple[str, ...] = ()
     spreads: Mapping[str, Spread] = field(default_factory=dict)
 
@@ -132,12 +132,12 @@ class Family(Protocol):
         """What tables call the family."""
         ...
 
-    def options(self, ground: Ground) -> Iterable[Option]:
+    def options(self, setting: Setting) -> Iterable[Option]:
         """The strategies to try, the cheapest first: the budget leaves out the last."""
         ...
 
-    def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
-        """The first `limit` points (anything with an `id`) that Qdrant would return for the pool's topic.
+    def rank(self, option: Option, topic_hits: TopicHits, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+        """The first `limit` points (anything with an `id`) that Qdrant would return for the topic.
 
         None if the candidates don't tell: Qdrant then runs the strategy for every topic, within the budget.
         """
@@ -145,17 +145,17 @@ class Family(Protocol):
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingTopics:
     """What to learn from.
 
     Attributes:
-        pools: the candidates of each topic.
+        hits: what the candidates found for each topic.
         qrels: the judgments.
         target: the collection.
         seed: of random draws.
     """
 
-    pools: Sequence[Pool]
+    hits: Sequence[TopicHits]
     qrels: Qrels
     target: Target
     seed: int = 0
@@ -168,7 +168,7 @@ class Learner(Family, Protocol):
     Its `options` have the strategies' form before the learning, with the plain searches and payload keys that they read.
     """
 
-    def learn(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
+    def learn(self, option: Option, setting: Setting, data: TrainingTopics) -> Option:
         """The option with the learned strategies: from all topics in `strategy`, from other topics in `by_topic`.
 
         Raises:

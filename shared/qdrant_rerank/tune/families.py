@@ -15,16 +15,16 @@ from ..expressions import Expression, score
 from ..feedback import Coefficients, RelevanceFeedback
 from ..planning import Target
 from ..stages import Formula, Fusion, Mmr, Stage
-from .configurations import DEFAULT, Ground, Option, Parameter, Scorer
-from .gathering import Pool
+from .configurations import DEFAULT, Option, Parameter, Scorer, Setting
+from .gathering import TopicHits
 from .trial import recompute_any
 
 
 class _Recomputed:
     """Families whose strategies may be recomputed from the candidates."""
 
-    def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
-        return recompute_any(option.strategy, pool, target, limit, scorer)
+    def rank(self, option: Option, topic_hits: TopicHits, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+        return recompute_any(option.strategy, topic_hits, target, limit, scorer)
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class Baseline(_Recomputed):
 
     name: str = DEFAULT
 
-    def options(self, ground: Ground) -> Iterable[Option]:
-        return (Option(DEFAULT, ground.baseline, DEFAULT, complexity=-1),)
+    def options(self, setting: Setting) -> Iterable[Option]:
+        return (Option(DEFAULT, setting.baseline, DEFAULT, complexity=-1),)
 
 
 @dataclass(frozen=True)
-class SingleLegs(_Recomputed):
+class SingleCandidates(_Recomputed):
     """Each candidate by itself."""
 
     name: str = "single candidates"
 
-    def options(self, ground: Ground) -> Iterator[Option]:
-        for candidate in ground.candidates:
-            title = ground.title(candidate)
+    def options(self, setting: Setting) -> Iterator[Option]:
+        for candidate in setting.candidates:
+            title = setting.title(candidate)
             yield Option(f"{title} alone", replace(candidate, limit=None), self.name, {"candidate": title})
 
 
@@ -62,23 +62,23 @@ class Rrf(_Recomputed):
     ratios: tuple[float, ...] = (2.0, 3.0)
     name: str = "RRF"
 
-    def options(self, ground: Ground) -> Iterator[Option]:
-        if len(ground.candidates) < 2:
+    def options(self, setting: Setting) -> Iterator[Option]:
+        if len(setting.candidates) < 2:
             return
-        for depth, k in itertools.product(ground.depths, self.ks):
-            yield self._option(ground, depth, k, None)
-        for k, weights in itertools.product(self.ks, self._weights(len(ground.candidates))):
-            yield self._option(ground, ground.deepest, k, weights)
+        for depth, k in itertools.product(setting.depths, self.ks):
+            yield self._option(setting, depth, k, None)
+        for k, weights in itertools.product(self.ks, self._weights(len(setting.candidates))):
+            yield self._option(setting, setting.deepest, k, weights)
 
     def _weights(self, candidates: int) -> Iterator[tuple[float, ...]]:
         for ratio, favoured in itertools.product(self.ratios, range(candidates)):
             yield tuple(ratio if candidate == favoured else 1.0 for candidate in range(candidates))
 
-    def _option(self, ground: Ground, depth: int, k: int, weights: tuple[float, ...] | None) -> Option:
+    def _option(self, setting: Setting, depth: int, k: int, weights: tuple[float, ...] | None) -> Option:
         own = k != DEFAULT_RRF_K
         listed = ":".join(f"{weight:g}" for weight in weights or ())
         named: dict[str, Parameter] = {"k": k, "weights": listed or "equal", "depth": depth}
-        strategy = Fusion.rrf(k if own else None, weights).over(*ground.deep(depth))
+        strategy = Fusion.rrf(k if own else None, weights).over(*setting.deep(depth))
         complexity = int(own) + max(len(weights or ()) - 1, 0)
         title = f"RRF k={k}{f', weights {listed}' if listed else ''}, {depth} a candidate"
         return Option(title, strategy, self.name, named, complexity)
@@ -90,11 +90,11 @@ class Dbsf(_Recomputed):
 
     name: str = "DBSF"
 
-    def options(self, ground: Ground) -> Iterator[Option]:
-        if len(ground.candidates) < 2 or ground.has_distances:
+    def options(self, setting: Setting) -> Iterator[Option]:
+        if len(setting.candidates) < 2 or setting.has_distances:
             return  # it takes high scores for good
-        for depth in ground.depths:
-            yield Option(f"DBSF, {depth} a candidate", Fusion.dbsf().over(*ground.deep(depth)), self.name, {"depth": depth})
+        for depth in setting.depths:
+            yield Option(f"DBSF, {depth} a candidate", Fusion.dbsf().over(*setting.deep(depth)), self.name, {"depth": depth})
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ class WeightedSum(_Recomputed):
     steps: int = 10
     name: str = "weighted sum"
 
-    def options(self, ground: Ground) -> Iterator[Option]:
-        count = len(ground.candidates)
-        titles = [ground.title(candidate) for candidate in ground.candidates]
+    def options(self, setting: Setting) -> Iterator[Option]:
+        count = len(setting.candidates)
+        titles = [setting.title(candidate) for candidate in setting.candidates]
         if count < 2 or len(set(titles)) < count:
             return
         steps = self.steps if count == 2 else max(count, self.steps // 2)  # with three candidates the grid is a triangle
@@ -123,14 +123,14 @@ class WeightedSum(_Recomputed):
                 shares = [part / steps for part in parts]
                 written = " + ".join(f"{share:.2g} {title}" for share, title in zip(shares, titles, strict=True))
                 weights = {f"weight of {title}": share for title, share in zip(titles, shares, strict=True)}
-                strategy = Formula(self._sum(ground, shares)).over(*ground.deep(ground.deepest))
-                yield Option(f"sum {written}", strategy, self.name, {**weights, "depth": ground.deepest}, 3 * count - 3)
+                strategy = Formula(self._sum(setting, shares)).over(*setting.deep(setting.deepest))
+                yield Option(f"sum {written}", strategy, self.name, {**weights, "depth": setting.deepest}, 3 * count - 3)
 
-    def _sum(self, ground: Ground, shares: Sequence[float]) -> Expression:
-        unit = ground.spread(ground.candidates[0]).deviation
+    def _sum(self, setting: Setting, shares: Sequence[float]) -> Expression:
+        unit = setting.spread(setting.candidates[0]).deviation
         weighed = (
-            _rounded(share * unit / ground.spread(candidate).deviation) * score_of(candidate, ground)
-            for candidate, share in zip(ground.candidates, shares, strict=True)
+            _rounded(share * unit / setting.spread(candidate).deviation) * score_of(candidate, setting)
+            for candidate, share in zip(setting.candidates, shares, strict=True)
         )
         return reduce(add, weighed)
 
@@ -148,11 +148,11 @@ class Diverse(_Recomputed):
     using: str | None = None
     name: str = "MMR"
 
-    def options(self, ground: Ground) -> Iterator[Option]:
-        if not isinstance(ground.baseline, Stage):
+    def options(self, setting: Setting) -> Iterator[Option]:
+        if not isinstance(setting.baseline, Stage):
             return
         for diversity in self.diversities:
-            strategy = Mmr(self.using, diversity=diversity).over(ground.baseline)
+            strategy = Mmr(self.using, diversity=diversity).over(setting.baseline)
             yield Option(f"MMR {diversity:g} over the default", strategy, self.name, {"diversity": diversity}, 1)
 
 
@@ -184,7 +184,7 @@ class Grid(_Recomputed):
             if not isinstance(values, Sequence) or isinstance(values, str) or not values:
                 raise StrategyError(f"grid {self.name!r}: {parameter!r} needs a list of values, got {values!r}")
 
-    def options(self, ground: Ground) -> Iterator[Option]:
+    def options(self, setting: Setting) -> Iterator[Option]:
         for combination in itertools.product(*self.values.values()):
             chosen = dict(zip(self.values, combination, strict=True))
             strategy = self.make(**chosen)
@@ -195,10 +195,10 @@ class Grid(_Recomputed):
             yield Option(f"{self.name} {written}".strip(), strategy, self.name, chosen, complexity)
 
 
-def score_of(candidate: Stage, ground: Ground) -> Expression:
+def score_of(candidate: Stage, setting: Setting) -> Expression:
     """A candidate's score; a point that it didn't find gets its usual lowest one."""
-    low = _rounded(ground.spread(candidate).low)
-    if ground.is_distance(candidate):
+    low = _rounded(setting.spread(candidate).low)
+    if setting.is_distance(candidate):
         low = low or -1e-6  # 0 would be the best there is
     return score(candidate.title, default=low)
 
@@ -209,7 +209,7 @@ def _rounded(number: float) -> float:
 
 
 @dataclass(frozen=True)
-class Rescored(_Recomputed):
+class Reranked(_Recomputed):
     """`Rerank` over some strategies, at several depths. Needs an executor with a model.
 
     Attributes:
@@ -220,23 +220,23 @@ class Rescored(_Recomputed):
 
     depths: tuple[int, ...] = (10, 20, 50)
     bases: tuple[tuple[str, Strategy], ...] | None = None
-    name: str = "model"
+    name: str = "reranking"
 
-    def options(self, ground: Ground) -> Iterator[Option]:
-        if not ground.has_model:
+    def options(self, setting: Setting) -> Iterator[Option]:
+        if not setting.has_reranker:
             return
-        for depth, (title, base) in itertools.product(self.depths, self._bases(ground)):
-            strategy = Rerank(reads=depth, unread=_unread(depth, ground.limit)).over(base)
-            yield Option(f"model reads {depth} of {title}", strategy, self.name, {"reads": depth, "of": title}, 1)
+        for depth, (title, base) in itertools.product(self.depths, self._bases(setting)):
+            strategy = Rerank(reads=depth, unread=_unread(depth, setting.limit)).over(base)
+            yield Option(f"reranker reads {depth} of {title}", strategy, self.name, {"reads": depth, "of": title}, 1)
 
-    def _bases(self, ground: Ground) -> Sequence[tuple[str, Strategy]]:
+    def _bases(self, setting: Setting) -> Sequence[tuple[str, Strategy]]:
         if self.bases is not None:
             return self.bases
         bases: list[tuple[str, Strategy]] = []
-        if ground.baseline.model_use != "rank":
-            bases.append(("the default", ground.baseline))
-        bases.append((f"{ground.title(ground.candidates[0])} alone", ground.candidates[0]))
-        return [*bases, *_fuse_candidates(ground)]
+        if setting.baseline.model_use != "rank":
+            bases.append(("the default", setting.baseline))
+        bases.append((f"{setting.title(setting.candidates[0])} alone", setting.candidates[0]))
+        return [*bases, *_fuse_candidates(setting)]
 
 
 def _unread(reads: int, limit: int) -> Unread:
@@ -244,11 +244,11 @@ def _unread(reads: int, limit: int) -> Unread:
     return "last" if reads < limit else "drop"
 
 
-def _fuse_candidates(ground: Ground) -> Iterator[tuple[str, Stage]]:
+def _fuse_candidates(setting: Setting) -> Iterator[tuple[str, Stage]]:
     """The candidates in a fusion that has no settings, if there are several, with its name: DBSF, for distances RRF."""
-    if len(ground.candidates) > 1:
-        title, fusion = ("RRF", Fusion.rrf()) if ground.has_distances else ("DBSF", Fusion.dbsf())
-        yield title, fusion.over(*ground.candidates)
+    if len(setting.candidates) > 1:
+        title, fusion = ("RRF", Fusion.rrf()) if setting.has_distances else ("DBSF", Fusion.dbsf())
+        yield title, fusion.over(*setting.candidates)
 
 
 Given: TypeAlias = Coefficients | RelevanceFeedback
@@ -308,69 +308,69 @@ class Feedback(_Recomputed):
         found: tuple[RelevanceFeedback, ...] = given
         return found
 
-    def options(self, ground: Ground) -> Iterator[Option]:
-        if not ground.has_model:
+    def options(self, setting: Setting) -> Iterator[Option]:
+        if not setting.has_reranker:
             raise StrategyError("relevance feedback has documents scored by a model: make the executor with reranker=…")
         made: dict[str, Any] = {}  # strategies by name: several coefficients have the same to beat
         searches: dict[str, str] = {}  # first search → title
         for number, given in enumerate(self.strategies, 1):
-            strategy = given.resolve(ground.schema)
+            strategy = given.resolve(setting.schema)
             which = f" {number}" if len(self.strategies) > 1 else ""
-            note = _learned_from(strategy, which, ground)
-            if note and not ground.spreads:  # the first of two times that options are asked for
+            note = _learned_from(strategy, which, setting)
+            if note and not setting.spreads:  # the first of two times that options are asked for
                 warn(note)
-            for title, base, own in self._bases(strategy, ground):
-                same = base.fill_limits(ground.limit)
+            for title, base, own in self._bases(strategy, setting):
+                same = base.fill_limits(setting.limit)
                 if title in searches.values() and same not in searches:
                     title = f"{title} {number}"
                 title = searches.setdefault(same, title)
-                for option in self._beside(strategy, which, title, base, ground, own, note):
+                for option in self._beside(strategy, which, title, base, setting, own, note):
                     if made.get(option.name) != option.strategy:
                         made[option.name] = option.strategy
                         yield option
 
-    def _bases(self, strategy: RelevanceFeedback, ground: Ground) -> Iterator[tuple[str, Stage, bool]]:
+    def _bases(self, strategy: RelevanceFeedback, setting: Setting) -> Iterator[tuple[str, Stage, bool]]:
         """The first searches with their titles, and whether it is an error if the strategy doesn't fit with them."""
         if self.bases is not None:
             yield from ((title, base, True) for title, base in self.bases)
             return
         own = replace(strategy.seeds, limit=None)
-        yield (ground.title(own) if own.is_search else "its own search"), own, True
-        if isinstance(ground.baseline, Stage):
-            yield "the default", ground.baseline, False
-        yield from ((title, base, False) for title, base in _fuse_candidates(ground))
+        yield (setting.title(own) if own.is_search else "its own search"), own, True
+        if isinstance(setting.baseline, Stage):
+            yield "the default", setting.baseline, False
+        yield from ((title, base, False) for title, base in _fuse_candidates(setting))
 
     def _beside(
-        self, strategy: RelevanceFeedback, which: str, title: str, base: Stage, ground: Ground, own: bool, note: str
+        self, strategy: RelevanceFeedback, which: str, title: str, base: Stage, setting: Setting, own: bool, note: str
     ) -> Iterator[Option]:
         """Plain search, reranking and feedback from one first search."""
         yield Option(f"plain search by {title}", base, "plain search", {"of": title})
-        for scored in self._scored(strategy, ground):
+        for scored in self._scored(strategy, setting):
             named: dict[str, Parameter] = {"of": title, "scored": scored}
-            reranked = Rerank(reads=scored, unread=_unread(scored, ground.limit)).over(base)
+            reranked = Rerank(reads=scored, unread=_unread(scored, setting.limit)).over(base)
             yield Option(f"reranking {scored} of {title}", reranked, "reranking", named, complexity=1)
             seeds = replace(base, limit=strategy.seed_count)
             steered = replace(strategy, seeds=seeds, limit=scored if strategy.mode == "recall" else strategy.limit)
             name = f"feedback{which} from {title}, {steered.reads} scored"
             yield Option(name, steered, self.name, named, complexity=3, note=note, must_fit=own)
 
-    def _scored(self, strategy: RelevanceFeedback, ground: Ground) -> Sequence[int]:
+    def _scored(self, strategy: RelevanceFeedback, setting: Setting) -> Sequence[int]:
         if strategy.mode == "precision":
             return (strategy.seed_count,)
         reads: Any = self.reads
-        scored: tuple[int, ...] = reads or (max(strategy.most or RECALL_READS, ground.limit),)
+        scored: tuple[int, ...] = reads or (max(strategy.most or RECALL_READS, setting.limit),)
         return scored
 
 
-def _learned_from(strategy: RelevanceFeedback, which: str, ground: Ground) -> str:
+def _learned_from(strategy: RelevanceFeedback, which: str, setting: Setting) -> str:
     """A note on how many of the topics the coefficients were fitted to; "" if none, or nobody knows."""
     provenance = strategy.weights.provenance
     hashes = "" if provenance is None else provenance.queries
-    known = count_known(hashes, ground.queries)
+    known = count_known(hashes, setting.queries)
     if not known:
         return ""
     least = "at least " if len(hashes) >= MOST_HASHES * HASH_DIGITS else ""
     return (
-        f"the coefficients of feedback{which} were fitted to {least}{known} of the {len(ground.queries)} topics "
-        f"({known / len(ground.queries):.0%}): what is measured flatters feedback; take topics that they were not fitted to"
+        f"the coefficients of feedback{which} were fitted to {least}{known} of the {len(setting.queries)} topics "
+        f"({known / len(setting.queries):.0%}): what is measured flatters feedback; take topics that they were not fitted to"
     )

@@ -127,7 +127,7 @@ class Hit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Pool:
+class TopicHits:
     """What the candidates found for one topic.
 
     Attributes:
@@ -191,7 +191,7 @@ def leaf_depths(stage: Stage, needed: int, *, root: bool = True) -> dict[str, tu
     return found
 
 
-def spreads(pools: Sequence[Pool], asked: Mapping[str, tuple[VectorInfo, int]]) -> dict[str, Spread]:
+def spreads(all_hits: Sequence[TopicHits], asked: Mapping[str, tuple[VectorInfo, int]]) -> dict[str, Spread]:
     """How the scores of each candidate lie over all topics, whatever the judgments; distances are turned around.
 
     `asked` are, by the candidate's key, what it compares and how many points were asked of it.
@@ -199,7 +199,11 @@ def spreads(pools: Sequence[Pool], asked: Mapping[str, tuple[VectorInfo, int]]) 
     found: dict[str, Spread] = {}
     for key, (info, depth) in asked.items():
         sign = -1.0 if info.is_distance else 1.0
-        columns = [sign * np.array([hit.score for hit in pool.candidates[key]]) for pool in pools if pool.candidates[key]]
+        columns = [
+            sign * np.array([hit.score for hit in topic_hits.candidates[key]])
+            for topic_hits in all_hits
+            if topic_hits.candidates[key]
+        ]
         if not columns:
             found[key] = Spread(0.0, 1.0)
             continue
@@ -217,8 +221,8 @@ _KIND: Final = JournalKind(
 )
 
 
-class PoolFile(Journal):
-    """A file of pools, made if it isn't there; only a tuning that is `about` the same may go on in it.
+class HitsFile(Journal):
+    """A file of hits, made if it isn't there; only a tuning that is `about` the same may go on in it.
 
     Raises StrategyError: the file is about something else, or is being written to. Raises FormatError: a line of it can't be
     read.
@@ -228,30 +232,30 @@ class PoolFile(Journal):
         another = "keeps what another tuning found"
         super().__init__(path, _KIND, about, lambda there: check_header(path, there, about, _KIND, another))
 
-    def pools(self, topics: Sequence[Topic], now: dt.datetime) -> dict[str, Pool]:
-        """The pools that are there, by topic. Raises FormatError where a line of it can't be read."""
+    def read(self, topics: Sequence[Topic], now: dt.datetime) -> dict[str, TopicHits]:
+        """The hits that are there, by topic. Raises FormatError where a line of it can't be read."""
         wanted = {topic.id: topic for topic in topics}
-        found = decode_records(self.records, lambda record: _pool(record, wanted, now), self.path, _KIND)
-        return {pool.topic.id: pool for pool in found if pool is not None}
+        found = decode_records(self.records, lambda record: _decode_hits(record, wanted, now), self.path, _KIND)
+        return {topic_hits.topic.id: topic_hits for topic_hits in found if topic_hits is not None}
 
-    def keep(self, pool: Pool) -> None:
-        """Append one topic's pool."""
+    def keep(self, topic_hits: TopicHits) -> None:
+        """Append one topic's hits."""
         self.add(
             {
-                "topic": pool.topic.id,
-                "candidates": {key: [list(hit) for hit in hits] for key, hits in pool.candidates.items()},
-                "documents": [[id, document] for id, document in pool.documents.items()],
-                "payloads": [[id, payload] for id, payload in pool.payloads.items()],
-                "tokens": dict(pool.tokens),
+                "topic": topic_hits.topic.id,
+                "candidates": {key: [list(hit) for hit in hits] for key, hits in topic_hits.candidates.items()},
+                "documents": [[id, document] for id, document in topic_hits.documents.items()],
+                "payloads": [[id, payload] for id, payload in topic_hits.payloads.items()],
+                "tokens": dict(topic_hits.tokens),
             }
         )
 
 
-def _pool(record: dict[str, Any], wanted: Mapping[str, Topic], now: dt.datetime) -> Pool | None:
+def _decode_hits(record: dict[str, Any], wanted: Mapping[str, Topic], now: dt.datetime) -> TopicHits | None:
     topic = wanted.get(record["topic"])
     if topic is None:
         return None
-    return Pool(
+    return TopicHits(
         topic,
         topic.now or now,
         {key: [Hit(id, float(score)) for id, score in hits] for key, hits in record["candidates"].items()},
@@ -262,7 +266,7 @@ def _pool(record: dict[str, Any], wanted: Mapping[str, Topic], now: dt.datetime)
 
 
 @dataclass(frozen=True)
-class Wants:
+class PlannedSearches:
     """The plain searches of each topic, by key with their depths, and the payload that comes along."""
 
     leaves: Mapping[str, tuple[Stage, int]]
@@ -295,20 +299,20 @@ class Gathering:
     """The searches of a tuning; `file` keeps the hits, if there is one, `failed` is topic → the error that it ended with."""
 
     access: Access
-    wants: Wants
-    file: PoolFile | None = None
+    planned: PlannedSearches
+    file: HitsFile | None = None
     failed: dict[str, str] = field(default_factory=dict)
 
-    def pools(self, topics: Sequence[Topic], progress: Progress | None = None) -> list[Pool]:
+    def gather(self, topics: Sequence[Topic], progress: Progress | None = None) -> list[TopicHits]:
         """The hits of each topic's candidates; topics that fail are left out, and noted in `failed`.
 
         Raises FitError: every topic failed. Raises PlanError: a candidate doesn't fit the collection.
         """
         target = self.access.executor.target()
-        for leaf, depth in self.wants.leaves.values():
+        for leaf, depth in self.planned.leaves.values():
             self.access.executor.plan(leaf, SearchOptions(limit=depth))
         moment = dt.datetime.now(dt.UTC)  # one for all, so that strategies are compared at the same time
-        found = {} if self.file is None else self.file.pools(topics, moment)
+        found = {} if self.file is None else self.file.read(topics, moment)
         left = [topic for topic in topics if topic.id not in found]
         done = len(topics) - len(left)
         where = "cache= keeps what was found" if self.file is None else f"what was found is in {self.file.path}"
@@ -317,45 +321,47 @@ class Gathering:
             "goes on from there)"
         )
         for batch in in_batches(left, self.access.batch_size):
-            for pool in ask_batch(batch, lambda topics: self._ask(topics, target, moment), self.failed, stopped):
-                found[pool.topic.id] = pool
+            for topic_hits in ask_batch(batch, lambda topics: self._ask(topics, target, moment), self.failed, stopped):
+                found[topic_hits.topic.id] = topic_hits
                 if self.file is not None:
-                    self.file.keep(pool)
+                    self.file.keep(topic_hits)
             done += len(batch)
             if progress is not None:
                 progress(done, len(topics))
         check_some(found, self.failed)
         return [found[topic.id] for topic in topics if topic.id in found]
 
-    def _ask(self, topics: Sequence[Topic], target: Target, moment: dt.datetime) -> list[Pool]:
-        flows = [_search(self.wants, replace(topic.query, now=topic.now or moment), topic, target) for topic in topics]
-        self.access.meter.requests += len(self.wants.leaves) * len(topics)
+    def _ask(self, topics: Sequence[Topic], target: Target, moment: dt.datetime) -> list[TopicHits]:
+        flows = [_search(self.planned, replace(topic.query, now=topic.now or moment), topic, target) for topic in topics]
+        self.access.meter.requests += len(self.planned.leaves) * len(topics)
         self.access.meter.round_trips += 1
         answers = run(together(flows), self.access.services)
-        return [self._pool(topic, *answer, moment) for topic, answer in zip(topics, answers, strict=True)]
+        return [self._collect_hits(topic, *answer, moment) for topic, answer in zip(topics, answers, strict=True)]
 
-    def _pool(self, topic: Topic, found: list[Points], tokens: Mapping[str, int], moment: dt.datetime) -> Pool:
+    def _collect_hits(self, topic: Topic, found: list[Points], tokens: Mapping[str, int], moment: dt.datetime) -> TopicHits:
         points = {point.id: point for candidate in found for point in candidate}
         documents: dict[models.ExtendedPointId, str] = {}
         for id, point in points.items():
             [(documents[id], _)], _ = read_ranking([point], self.access.doc_id, self.access.names)
-        keeps = self.wants.payload is True
-        return Pool(
+        keeps = self.planned.payload is True
+        return TopicHits(
             topic,
             topic.now or moment,
-            {key: [Hit(p.id, p.score) for p in candidate] for key, candidate in zip(self.wants.leaves, found, strict=True)},
+            {key: [Hit(p.id, p.score) for p in candidate] for key, candidate in zip(self.planned.leaves, found, strict=True)},
             documents,
             {id: point.payload or {} for id, point in points.items()} if keeps else {},
             tokens,
         )
 
 
-def _search(wants: Wants, query: Query, topic: Topic, target: Target) -> Flow[tuple[list[Points], Mapping[str, int]]]:
+def _search(
+    planned: PlannedSearches, query: Query, topic: Topic, target: Target
+) -> Flow[tuple[list[Points], Mapping[str, int]]]:
     """The points of each candidate, and how many token vectors the query has."""
-    inputs = yield from embed_query(query, wants.vectors, target)
+    inputs = yield from embed_query(query, planned.vectors, target)
     requests: list[Any] = [
-        leaf.request(inputs, topic.within(SearchOptions(limit=depth, with_payload=wants.payload)))
-        for leaf, depth in wants.leaves.values()
+        leaf.request(inputs, topic.within(SearchOptions(limit=depth, with_payload=planned.payload)))
+        for leaf, depth in planned.leaves.values()
     ]
     found = yield from Search(requests)
-    return found, query_token_counts(wants.vectors, inputs)
+    return found, query_token_counts(planned.vectors, inputs)

@@ -16,9 +16,9 @@ from ..errors import FitError
 from ..expressions import Expression
 from ..planning import Target
 from ..stages import ClientFormula, Formula
-from .configurations import Ground, Lessons, Option, Scorer
+from .configurations import Option, Scorer, Setting, TrainingTopics
 from .families import score_of
-from .gathering import Hit, Pool
+from .gathering import Hit, TopicHits
 from .trial import read_by, recompute
 
 if TYPE_CHECKING:  # learning builds on the reading of topics and judgments, which loads this package
@@ -78,49 +78,50 @@ class Learned:
         if self.features:
             object.__setattr__(self, "features", _check_features(self.features))
 
-    def options(self, ground: Ground) -> Iterator[Option]:
-        columns = self._columns(ground)
+    def options(self, setting: Setting) -> Iterator[Option]:
+        columns = self._columns(setting)
         if len(columns) < 2:
             return  # one candidate's score alone ranks as that candidate
-        form = Formula(reduce(add, columns.values())).over(*ground.deep(ground.deepest))
+        form = Formula(reduce(add, columns.values())).over(*setting.deep(setting.deepest))
         for loss in self.losses:
-            told = {"loss": loss, "folds": self.folds, "depth": ground.deepest}
+            told = {"loss": loss, "folds": self.folds, "depth": setting.deepest}
             yield Option(f"{self.name}, {loss}", form, self.name, told, 3 * len(columns))
 
-    def _columns(self, ground: Ground) -> dict[str, Expression]:
+    def _columns(self, setting: Setting) -> dict[str, Expression]:
         """The candidates' scores and the features, by name."""
         given = {name: cast("Feature", feature).expression for name, feature in self.features.items()}
         read = {node.name for expression in given.values() for node in candidate_scores(expression)}
         found: dict[str, Expression] = {}
-        for candidate in ground.candidates:
-            if candidate.title in read or (None in read and len(ground.candidates) == 1):
+        for candidate in setting.candidates:
+            if candidate.title in read or (None in read and len(setting.candidates) == 1):
                 continue
-            title = ground.title(candidate)
-            found[f"score of {title}" if title in given else title] = score_of(candidate, ground)
+            title = setting.title(candidate)
+            found[f"score of {title}" if title in given else title] = score_of(candidate, setting)
         return found | given
 
-    def learn(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
+    def learn(self, option: Option, setting: Setting, data: TrainingTopics) -> Option:
         from ..learn._internals import make_pairs, margin_expression, one_thread, prepare
 
-        columns, form = self._columns(ground), Formula.of(option.strategy)
+        columns, form = self._columns(setting), Formula.of(option.strategy)
         with one_thread():
-            log = _log(columns, form, lessons, ground.limit)
-            self._check_topics(log, len(lessons.pools))
-            data = prepare(log)
+            log = _log(columns, form, data, setting.limit)
+            self._check_topics(log, len(data.hits))
+            prepared = prepare(log)
             pairwise = option.parameters["loss"] == "pairwise"
-            problem = make_pairs(data, lessons.seed) if pairwise else data.problem
-            fold_of = _deal_folds([pool.topic.id for pool in lessons.pools], self.folds, lessons.seed)
-            groups = np.array([fold_of[topic] for topic in sorted(set(data.log.topics.tolist()))])  # as `prepare` numbers them
+            problem = make_pairs(prepared, data.seed) if pairwise else prepared.problem
+            fold_of = _deal_folds([each.topic.id for each in data.hits], self.folds, data.seed)
+            topics = sorted(set(prepared.log.topics.tolist()))  # as `prepare` numbers them
+            groups = np.array([fold_of[topic] for topic in topics])
             whole = self._solve(problem)
             apart = [self._solve(problem.only(groups[problem.groups] != fold)) for fold in range(self.folds)]
-        alike = form.alike_on_shards(lessons.target.schema)
+        alike = form.alike_on_shards(data.target.schema)
 
         def strategy_of(solution: Array) -> Formula | ClientFormula:
-            weighed = replace(form, expression=margin_expression(data, solution))
+            weighed = replace(form, expression=margin_expression(prepared, solution))
             return weighed if alike else weighed.on_client()
 
         ranked_by = [strategy_of(solution) for solution in apart]
-        weights = {f"weight of {name}": float(w) for name, w in zip(columns, whole[:-1] / data.deviations, strict=True)}
+        weights = {f"weight of {name}": float(w) for name, w in zip(columns, whole[:-1] / prepared.deviations, strict=True)}
         where = "" if alike else " It is computed on the client, as each shard would hand Qdrant's formula its own candidates."
         return replace(
             option,
@@ -129,7 +130,7 @@ class Learned:
             by_topic={topic: ranked_by[fold] for topic, fold in fold_of.items()},
             note=(
                 f"Its weights are learned: each topic is ranked by weights learned without it ({self.folds} folds); those to "
-                f"use are learned from all {len(lessons.pools)} topics.{where}"
+                f"use are learned from all {len(data.hits)} topics.{where}"
             ),
         )
 
@@ -148,8 +149,8 @@ class Learned:
         share = 1.0 if problem.intercept else len(np.unique(problem.groups)) / float(problem.w.sum())
         return solve(problem, self.c * share, None, np.zeros(problem.x.shape[1] + 1))
 
-    def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Hit]:
-        return recompute(Formula.of(option.strategy), pool, target, limit)
+    def rank(self, option: Option, topic_hits: TopicHits, target: Target, limit: int, scorer: Scorer) -> Sequence[Hit]:
+        return recompute(Formula.of(option.strategy), topic_hits, target, limit)
 
 
 def _check_features(features: Mapping[str, FeatureLike]) -> dict[str, Feature]:
@@ -167,19 +168,19 @@ def _check_features(features: Mapping[str, FeatureLike]) -> dict[str, Feature]:
     return found
 
 
-def _log(columns: Mapping[str, Expression], form: Formula, lessons: Lessons, limit: int) -> FeatureLog:
+def _log(columns: Mapping[str, Expression], form: Formula, data: TrainingTopics, limit: int) -> FeatureLog:
     """The columns of all candidates, with their grades; documents that nobody judged aren't relevant."""
     from ..learn import Feature, FeatureLog
     from ..learn._internals import compute_features
 
     features = {name: Feature(expression) for name, expression in columns.items()}
     values, topics, documents = [np.empty((0, len(features)))], list[str](), list[str]()
-    for pool in lessons.pools:
-        hits, table = read_by(form, pool, lessons.target, limit)
+    for topic_hits in data.hits:
+        hits, table = read_by(form, topic_hits, data.target, limit)
         values.append(compute_features(features, table))
-        topics += [pool.topic.id] * len(hits)
-        documents += [pool.documents[hit.id] for hit in hits]
-    judged = [lessons.qrels[topic].get(document) for topic, document in zip(topics, documents, strict=True)]
+        topics += [topic_hits.topic.id] * len(hits)
+        documents += [topic_hits.documents[hit.id] for hit in hits]
+    judged = [data.qrels[topic].get(document) for topic, document in zip(topics, documents, strict=True)]
     return FeatureLog(
         features=features,
         candidates=form.candidates,

@@ -45,7 +45,7 @@ from ..evaluate._internals import ends_measuring, is_setup_error, prepare_option
 from ..planning import Schema, Target
 from ..stages import Formula, Stage
 from .configurations import Family, LeftOut, Option, Scorer, effort_of
-from .gathering import Access, Hit, Meter, Pool, key_of
+from .gathering import Access, Hit, Meter, TopicHits, key_of
 
 _PAYLOAD = Affinity | DatetimeField | Field | GeoDistance | Raw | When
 
@@ -80,12 +80,12 @@ def reads_payload(strategy: Strategy) -> bool:
     return strategy.model_use == "rank" or any(isinstance(node, _PAYLOAD) for node in nodes)
 
 
-def recompute(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit]:
-    """The first `limit` points of `stage` for the pool's topic, best first.
+def recompute(stage: Stage, topic_hits: TopicHits, target: Target, limit: int) -> list[Hit]:
+    """The first `limit` points of `stage` for the topic, best first.
 
     Args:
-        stage: one that `is_local`; its plain searches must be in the pool, as deep as it needs.
-        pool: the topic's candidates.
+        stage: one that `is_local`; its plain searches must be in the hits, as deep as it needs.
+        topic_hits: the topic's candidates.
         target: the collection.
         limit: how many points the call asks for.
 
@@ -94,39 +94,39 @@ def recompute(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit]
         ScoringError: a formula isn't finite for some point; likewise.
     """
     if not stage.candidates:  # alone, its ties are settled; below a fusion the engine's own order of them counts
-        groups = groupby(pool.candidates[key_of(stage)], key=lambda hit: hit.score)
-        return [hit for _, ties in groups for hit in sorted(ties, key=lambda hit: pool.places[hit.id])][:limit]
-    return _ranked(stage, limit, limit, pool, target)
+        groups = groupby(topic_hits.candidates[key_of(stage)], key=lambda hit: hit.score)
+        return [hit for _, ties in groups for hit in sorted(ties, key=lambda hit: topic_hits.places[hit.id])][:limit]
+    return _ranked(stage, limit, limit, topic_hits, target)
 
 
-def read_by(formula: Formula, pool: Pool, target: Target, limit: int) -> tuple[list[Hit], Table]:
+def read_by(formula: Formula, topic_hits: TopicHits, target: Target, limit: int) -> tuple[list[Hit], Table]:
     """The points that a formula ranks, each once, and the table to compute it from; arguments as of `recompute`."""
-    union, found = _candidates(formula, limit, pool, target)
+    union, found = _candidates(formula, limit, topic_hits, target)
     scores = scores_by_candidate(formula.candidates, [hit.id for hit in union], found, target.schema)
-    return union, replace(_table(union, pool, target), scores=scores)
+    return union, replace(_table(union, topic_hits, target), scores=scores)
 
 
-def _ranked(stage: Stage, limit: int, needed: int, pool: Pool, target: Target) -> list[Hit]:
+def _ranked(stage: Stage, limit: int, needed: int, topic_hits: TopicHits, target: Target) -> list[Hit]:
     """The first `limit` points of a stage whose candidates have to find `needed`."""
     if not stage.candidates:
-        return list(pool.candidates[key_of(stage)][:limit])
-    union, found = _candidates(stage, needed, pool, target)
+        return list(topic_hits.candidates[key_of(stage)][:limit])
+    union, found = _candidates(stage, needed, topic_hits, target)
     if not union:
         return []
     with np.errstate(all="ignore"):  # as engines give them: what ties there must tie here
-        rounded = stage.compute_scores(found, _table(union, pool, target), target.schema).astype(np.float32)
+        rounded = stage.compute_scores(found, _table(union, topic_hits, target), target.schema).astype(np.float32)
     if not np.isfinite(rounded).all():
         worst = union[int(np.flatnonzero(~np.isfinite(rounded))[0])]
         raise ScoringError(f"the formula isn't finite for point {worst.id!r}, and Qdrant would refuse the query")
     rows = _first(rounded, limit)
-    places = np.array([pool.places[union[row].id] for row in rows], np.int64)
+    places = np.array([topic_hits.places[union[row].id] for row in rows], np.int64)
     order = rows[np.lexsort((places, -rounded[rows]))][:limit]
     return [Hit(union[row].id, float(rounded[row])) for row in order]
 
 
-def _candidates(stage: Stage, needed: int, pool: Pool, target: Target) -> tuple[list[Hit], list[list[Hit]]]:
+def _candidates(stage: Stage, needed: int, topic_hits: TopicHits, target: Target) -> tuple[list[Hit], list[list[Hit]]]:
     """All points that the candidates find, each once, and those of each candidate."""
-    found = [_ranked(each, each.reach(needed), each.needs_points(needed), pool, target) for each in stage.candidates]
+    found = [_ranked(each, each.reach(needed), each.needs_points(needed), topic_hits, target) for each in stage.candidates]
     return list({hit.id: hit for hits in found for hit in hits}.values()), found
 
 
@@ -137,14 +137,14 @@ def _first(scores: Any, limit: int) -> Any:
     return np.flatnonzero(scores >= np.partition(scores, -limit)[-limit])
 
 
-def _table(union: Sequence[Hit], pool: Pool, target: Target) -> Table:
+def _table(union: Sequence[Hit], topic_hits: TopicHits, target: Target) -> Table:
     ids = [hit.id for hit in union]
     return Table(
-        payloads=[pool.payloads.get(id, {}) for id in ids],
+        payloads=[topic_hits.payloads.get(id, {}) for id in ids],
         ids=ids,
-        params=pool.topic.params,
-        now=pool.now,
-        tokens=pool.tokens,
+        params=topic_hits.topic.params,
+        now=topic_hits.now,
+        tokens=topic_hits.tokens,
         view=target.view,
     )
 
@@ -153,27 +153,29 @@ class BudgetSpent(QdrantRerankError):
     """The model would have to read more than the budget allows."""
 
 
-def recompute_any(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+def recompute_any(
+    strategy: Strategy, topic_hits: TopicHits, target: Target, limit: int, scorer: Scorer
+) -> Sequence[Any] | None:
     """The first `limit` points of any strategy, recomputed; None if Qdrant has to be asked."""
     if isinstance(strategy, Stage):
-        return recompute(strategy, pool, target, limit) if is_recomputable(strategy, target.schema) else None
-    return recompute_reranking(strategy, pool, target, limit, scorer)
+        return recompute(strategy, topic_hits, target, limit) if is_recomputable(strategy, target.schema) else None
+    return recompute_reranking(strategy, topic_hits, target, limit, scorer)
 
 
-def recompute_reranking(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Points | None:
+def recompute_reranking(strategy: Strategy, topic_hits: TopicHits, target: Target, limit: int, scorer: Scorer) -> Points | None:
     """`Rerank` of recomputed candidates, by its own code; None if its candidates or the model's scores can't be had again."""
     below = strategy.first_search
     if strategy.model_use != "rank" or not isinstance(below, Stage) or not is_recomputable(below, target.schema):
         return None
     if not scorer.independent:
         return None
-    found = recompute(below, pool, target, strategy.candidate_options(SearchOptions(limit=limit)).limit)
+    found = recompute(below, topic_hits, target, strategy.candidate_options(SearchOptions(limit=limit)).limit)
     points: Points = [
-        models.ScoredPoint.model_construct(id=hit.id, version=0, score=hit.score, payload=pool.payloads.get(hit.id, {}))
+        models.ScoredPoint.model_construct(id=hit.id, version=0, score=hit.score, payload=topic_hits.payloads.get(hit.id, {}))
         for hit in found
     ]
-    topic = pool.topic
-    query = Query(topic.text, topic.vectors, topic.params, pool.now)
+    topic = topic_hits.topic
+    query = Query(topic.text, topic.vectors, topic.params, topic_hits.now)
     return run(strategy.rank(points, query, SearchOptions(limit=limit), target), scorer)
 
 
@@ -225,12 +227,12 @@ class ScoreBook(_NoQdrant):
         if count and (refusal := self.meter.refusal(model_texts=count)):
             raise BudgetSpent(refusal)
 
-    def least(self, pools: Sequence[Pool], reads: int) -> int:
+    def least(self, all_hits: Sequence[TopicHits], reads: int) -> int:
         """How many texts a model must read at least to score `reads` documents for each topic.
 
         It counts as if all texts read for a query so far were among them, and no two documents had the same text.
         """
-        counts = sorted((min(reads, len(pool.documents)), pool.topic.text) for pool in pools)
+        counts = sorted((min(reads, len(topic_hits.documents)), topic_hits.topic.text) for topic_hits in all_hits)
         if not self.independent:
             return sum(count for count, _ in counts)
         known = Counter(query for query, _ in self.scores)
@@ -239,8 +241,8 @@ class ScoreBook(_NoQdrant):
 
 
 @dataclass
-class Wanted(_NoQdrant):
-    """A rehearsal: notes the pairs of query and text that the book doesn't have, and the model would have to read."""
+class Rehearsal(_NoQdrant):
+    """Notes the pairs of query and text that the book doesn't have, and the model would have to read."""
 
     book: ScoreBook
     missing: set[tuple[str, str]] = field(default_factory=set)
@@ -267,7 +269,7 @@ class Trial:
     """The measuring of options, by a measure that looks at `limit` results; `values` is option → topic → value."""
 
     access: Access
-    pools: Sequence[Pool]
+    all_hits: Sequence[TopicHits]
     qrels: Qrels
     measure: str
     limit: int
@@ -289,9 +291,9 @@ class Trial:
 
     def _rank(self, family: Family, option: Option) -> Rankings:
         if option.strategy.cost.reads and self.book.independent:
-            wanted = Wanted(self.book)  # a rehearsal, so that an option is read as a whole or not at all
-            self._recompute(family, option, wanted)
-            if wanted.missing and (refusal := self.access.meter.refusal(model_texts=len(wanted.missing))):
+            rehearsal = Rehearsal(self.book)  # so that an option is read as a whole or not at all
+            self._recompute(family, option, rehearsal)
+            if rehearsal.missing and (refusal := self.access.meter.refusal(model_texts=len(rehearsal.missing))):
                 raise _Unmeasured(refusal)
         found = self._recompute(family, option, self.book)
         return self._ask(option) if found is None else found
@@ -299,27 +301,27 @@ class Trial:
     def _recompute(self, family: Family, option: Option, scorer: Scorer) -> Rankings | None:
         target = self.access.executor.target()
         found: Rankings = {}
-        for pool in self.pools:
+        for topic_hits in self.all_hits:
             try:
-                ranking = family.rank(option.of(pool.topic.id), pool, target, self.limit, scorer)
+                ranking = family.rank(option.of(topic_hits.topic.id), topic_hits, target, self.limit, scorer)
             except BudgetSpent:
                 raise
             except Exception as error:  # a formula that can't be computed, or whatever a model raises
                 if is_setup_error(error):
                     raise
-                raise _Unmeasured(f"it fails on topic {pool.topic.id!r}: {tell_error(error)}") from error
+                raise _Unmeasured(f"it fails on topic {topic_hits.topic.id!r}: {tell_error(error)}") from error
             if ranking is None:
                 return None
-            found[pool.topic.id] = pool.list_documents(ranking, self.limit)
+            found[topic_hits.topic.id] = topic_hits.list_documents(ranking, self.limit)
         return found
 
     def _ask(self, option: Option) -> Rankings:
         """The rankings that Qdrant gives itself."""
         if option.by_topic:
             raise _Unmeasured("it can't be recomputed from the candidates, which what is learned from the topics has to be")
-        topics, access = [pool.topic for pool in self.pools], self.access
+        topics, access = [topic_hits.topic for topic_hits in self.all_hits], self.access
         effort = effort_of(option.strategy, self.limit, access.executor.target().schema)
-        texts = self.book.least(self.pools, effort.model_texts)
+        texts = self.book.least(self.all_hits, effort.model_texts)
         if refusal := access.meter.refusal(effort.round_trips * len(topics), texts):
             raise _Unmeasured(f"it can't be recomputed from the candidates: {refusal}")
         answers = Serving(access, self.book).answer(option.strategy, topics, self.limit)

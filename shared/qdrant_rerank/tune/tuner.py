@@ -25,9 +25,9 @@ from ..evaluate._internals import (
 from ..planning import Schema, Target
 from ..stages import Fusion, Nearest, Stage
 from .choice import ChoiceSettings, conclude
-from .configurations import DEFAULT, Family, Ground, Learner, LeftOut, Lessons, Option, Tuning, effort_of
-from .families import Baseline, Dbsf, Rescored, Rrf, SingleLegs, WeightedSum
-from .gathering import Access, Budget, Gathering, Meter, Pool, PoolFile, Wants, key_of, leaf_depths, spreads
+from .configurations import DEFAULT, Family, Learner, LeftOut, Option, Setting, TrainingTopics, Tuning, effort_of
+from .families import Baseline, Dbsf, Reranked, Rrf, SingleCandidates, WeightedSum
+from .gathering import Access, Budget, Gathering, HitsFile, Meter, PlannedSearches, TopicHits, key_of, leaf_depths, spreads
 from .learned import Learned
 from .trial import Trial, is_local, is_recomputable, reads_payload
 
@@ -47,7 +47,7 @@ class Space:
         StrategyError: there is no family or no depth, or one of them is none.
     """
 
-    families: tuple[Family, ...] = (SingleLegs(), Rrf(), Dbsf(), WeightedSum(), Learned(), Rescored())
+    families: tuple[Family, ...] = (SingleCandidates(), Rrf(), Dbsf(), WeightedSum(), Learned(), Reranked())
     depths: tuple[int, ...] = (20, 50, 100)
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class Space:
             raise StrategyError("the space has no families: there is nothing to try")
         for family in self.families:
             if not isinstance(family, Family):
-                raise StrategyError(f"{family!r} is no family: it needs name, options(ground) and rank(…)")
+                raise StrategyError(f"{family!r} is no family: it needs name, options(setting) and rank(…)")
         if not self.depths or not all(is_whole(depth, 1) for depth in self.depths):
             raise StrategyError(f"depths must be whole numbers of at least 1, got {self.depths!r}")
 
@@ -128,25 +128,25 @@ def tune(
     _check_topics(experiment)
     target, space = executor.target(), space or Space()
     access = Access(executor, Meter(budget or Budget()), doc_id, aliases(qrels), batch_size, Retries.of(retries))
-    ground = _ground(executor, experiment, candidates, baseline, space)
-    wants = _wants(_propose(space, ground, target)[0], ground, doc_id)
-    _check_budget(wants, len(experiment.asked), access.meter)
-    with _file(cache, executor, wants, experiment, doc_id) as file:
-        gathering = Gathering(access, wants, file)
-        pools = gathering.pools(list(experiment.asked), progress)
-    _check_found(pools, qrels)
+    setting = _make_setting(executor, experiment, candidates, baseline, space)
+    planned = _plan_searches(_propose(space, setting, target)[0], setting, doc_id)
+    _check_budget(planned, len(experiment.asked), access.meter)
+    with _file(cache, executor, planned, experiment, doc_id) as file:
+        gathering = Gathering(access, planned, file)
+        all_hits = gathering.gather(list(experiment.asked), progress)
+    _check_found(all_hits, qrels)
     vectors = target.schema.vectors
-    asked = {key: (vectors[leaf.vector or ""], depth) for key, (leaf, depth) in wants.leaves.items()}
-    ground = replace(ground, spreads=spreads(pools, asked))
-    proposed, left_out = _propose(space, ground, target)  # again, now that scores are known
-    proposed = _teach(proposed, left_out, ground, Lessons(pools, qrels, target, seed))
+    asked = {key: (vectors[leaf.vector or ""], depth) for key, (leaf, depth) in planned.leaves.items()}
+    setting = replace(setting, spreads=spreads(all_hits, asked))
+    proposed, left_out = _propose(space, setting, target)  # again, now that scores are known
+    proposed = _teach(proposed, left_out, setting, TrainingTopics(all_hits, qrels, target, seed))
     [name] = parse_measures([measure])
-    trial = Trial(access, pools, qrels, name, ground.limit, left_out)
+    trial = Trial(access, all_hits, qrels, name, setting.limit, left_out)
     trial.measure_all(proposed)
     trial.check_baseline(DEFAULT)
     options = [option for _, option in proposed if option.name in trial.values]
-    options.sort(key=lambda option: (option.complexity, effort_of(option.strategy, ground.limit, ground.schema)))
-    return conclude(options, trial, ground, settings, gathering.failed, topics.synthetic)
+    options.sort(key=lambda option: (option.complexity, effort_of(option.strategy, setting.limit, setting.schema)))
+    return conclude(options, trial, setting, settings, gathering.failed, topics.synthetic)
 
 
 def _check_topics(experiment: Experiment) -> None:
@@ -159,9 +159,9 @@ def _check_topics(experiment: Experiment) -> None:
         )
 
 
-def _ground(
+def _make_setting(
     executor: Executor, experiment: Experiment, candidates: Sequence[Stage] | None, baseline: Strategy | None, space: Space
-) -> Ground:
+) -> Setting:
     schema = executor.target().schema
     asked = list(experiment.asked)
     given = _list_candidates(executor, asked) if candidates is None else _resolve_candidates(candidates, schema)
@@ -170,32 +170,32 @@ def _ground(
     depths = {*space.depths, *(candidate.limit for candidate in given if candidate.limit is not None)}
     plain = tuple(replace(candidate, limit=None) for candidate in given)
     default = plain[0] if len(plain) == 1 else Fusion.rrf().over(*plain)  # as Qdrant does it
-    return Ground(
+    return Setting(
         candidates=plain,
         depths=tuple(sorted(depths)),
         limit=experiment.deepest,
         baseline=default if baseline is None else baseline.resolve(schema),
         schema=schema,
-        has_model=executor.reranker is not None,
+        has_reranker=executor.reranker is not None,
         queries=tuple(topic.text for topic in experiment.asked),
     )
 
 
-def _check_budget(wants: Wants, topics: int, meter: Meter) -> None:
-    needed = len(wants.leaves) * topics
+def _check_budget(planned: PlannedSearches, topics: int, meter: Meter) -> None:
+    needed = len(planned.leaves) * topics
     limit = meter.budget.requests
     if limit is not None and needed > limit:
         raise StrategyError(
-            f"the budget's {limit:,} requests are too few: {len(wants.leaves)} candidates for {topics:,} topics take "
-            f"{needed:,}; allow as many, or tune with {limit // len(wants.leaves):,} topics"
+            f"the budget's {limit:,} requests are too few: {len(planned.leaves)} candidates for {topics:,} topics take "
+            f"{needed:,}; allow as many, or tune with {limit // len(planned.leaves):,} topics"
         )
 
 
-def _check_found(pools: Sequence[Pool], qrels: Qrels) -> None:
+def _check_found(all_hits: Sequence[TopicHits], qrels: Qrels) -> None:
     """Refuse to measure where no document found was judged, as its ids are others."""
-    if len(pools) < LEAST_TOPICS:
-        raise FitError(f"only {len(pools)} topics could be searched for; tuning takes at least {LEAST_TOPICS}")
-    found = {document for pool in pools for document in pool.documents.values()}
+    if len(all_hits) < LEAST_TOPICS:
+        raise FitError(f"only {len(all_hits)} topics could be searched for; tuning takes at least {LEAST_TOPICS}")
+    found = {document for topic_hits in all_hits for document in topic_hits.documents.values()}
     if not found:
         raise StrategyError(
             "the candidates found nothing for any topic: is the collection empty, or the topics' filter too narrow?"
@@ -205,13 +205,13 @@ def _check_found(pools: Sequence[Pool], qrels: Qrels) -> None:
 
 
 def _file(
-    path: str | os.PathLike[str] | None, executor: Executor, wants: Wants, experiment: Experiment, doc_id: DocId
-) -> AbstractContextManager[PoolFile | None]:
+    path: str | os.PathLike[str] | None, executor: Executor, planned: PlannedSearches, experiment: Experiment, doc_id: DocId
+) -> AbstractContextManager[HitsFile | None]:
     if path is None:
         return nullcontext()
-    candidates = ", ".join(f"{key} to {depth}" for key, (_, depth) in sorted(wants.leaves.items()))
-    about = {"collection": executor.collection, "candidates": candidates, "payload": repr(wants.payload)}
-    return PoolFile(path, {**about, "topics": experiment.asked.fingerprint, "doc_id": repr(describe_doc_id(doc_id))})
+    candidates = ", ".join(f"{key} to {depth}" for key, (_, depth) in sorted(planned.leaves.items()))
+    about = {"collection": executor.collection, "candidates": candidates, "payload": repr(planned.payload)}
+    return HitsFile(path, {**about, "topics": experiment.asked.fingerprint, "doc_id": repr(describe_doc_id(doc_id))})
 
 
 def _resolve_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Stage, ...]:
@@ -254,7 +254,7 @@ def _list_candidates(executor: Executor, topics: Sequence[Topic]) -> tuple[Stage
     return tuple(candidates)
 
 
-def _propose(space: Space, ground: Ground, target: Target) -> tuple[_Proposed, list[LeftOut]]:
+def _propose(space: Space, setting: Setting, target: Target) -> tuple[_Proposed, list[LeftOut]]:
     """All options with their families, the baseline first; and those that don't fit the collection.
 
     Raises PlanError: the baseline doesn't fit the collection, or an option that must. Raises StrategyError: two options have
@@ -265,52 +265,52 @@ def _propose(space: Space, ground: Ground, target: Target) -> tuple[_Proposed, l
     seen: set[str] = set()
     names: set[str] = set()
     for family in (Baseline(), *space.families):
-        for option in family.options(ground):
+        for option in family.options(setting):
             if option.name in names:
                 raise StrategyError(f"two configurations are called {option.name!r}: give the families names of their own")
             names.add(option.name)
             try:
-                checked = plan_on(option.strategy, target, SearchOptions(limit=ground.limit))
+                checked = plan_on(option.strategy, target, SearchOptions(limit=setting.limit))
             except (PlanError, StrategyError) as error:
                 if option.name == DEFAULT or option.must_fit:
                     raise
                 left_out.append(LeftOut(option.name, f"it doesn't fit: {error}".replace("\n", "; ")))
                 continue
-            same = checked.strategy.fill_limits(ground.limit)
+            same = checked.strategy.fill_limits(setting.limit)
             if isinstance(family, Learner) or same not in seen:  # e.g. the baseline is in the space, too
                 seen.add(same)
                 found.append((family, replace(option, strategy=checked.strategy)))
     return found, left_out
 
 
-def _teach(proposed: _Proposed, left_out: list[LeftOut], ground: Ground, lessons: Lessons) -> _Proposed:
+def _teach(proposed: _Proposed, left_out: list[LeftOut], setting: Setting, data: TrainingTopics) -> _Proposed:
     """The options, learned from judgments where their family learns; those with too little to learn from are left out."""
     found: _Proposed = []
     for family, option in proposed:
         try:
-            found.append((family, family.learn(option, ground, lessons) if isinstance(family, Learner) else option))
+            found.append((family, family.learn(option, setting, data) if isinstance(family, Learner) else option))
         except QdrantRerankError as error:  # e.g. a request-time value that a topic lacks
             kind = "" if isinstance(error, FitError | MissingExtra) else f"{type(error).__name__}: "
             left_out.append(LeftOut(option.name, f"{kind}{error}"))
     return found
 
 
-def _wants(options: _Proposed, ground: Ground, doc_id: Any) -> Wants:
+def _plan_searches(options: _Proposed, setting: Setting, doc_id: Any) -> PlannedSearches:
     """The plain searches that the options are recomputed from, each as deep as the deepest of them needs."""
     leaves: dict[str, tuple[Stage, int]] = {
-        key_of(candidate): (candidate, max(ground.deepest, ground.limit)) for candidate in ground.candidates
+        key_of(candidate): (candidate, max(setting.deepest, setting.limit)) for candidate in setting.candidates
     }
     payload = False
     for family, option in options:
-        below, needed = _below(option.strategy, ground.limit)
+        below, needed = _below(option.strategy, setting.limit)
         # a learner learns from the candidates, however its strategies are put to Qdrant
-        if below is None or not (is_local(below) if isinstance(family, Learner) else is_recomputable(below, ground.schema)):
+        if below is None or not (is_local(below) if isinstance(family, Learner) else is_recomputable(below, setting.schema)):
             continue
         payload = payload or reads_payload(option.strategy)
         for key, (leaf, depth) in leaf_depths(below, needed).items():
             there = leaves.get(key)
             leaves[key] = (leaf, depth) if there is None else (there[0], max(depth, there[1]))
-    return Wants(leaves, True if payload else id_payload(doc_id))
+    return PlannedSearches(leaves, True if payload else id_payload(doc_id))
 
 
 def _below(strategy: Strategy, limit: int) -> tuple[Stage | None, int]:
