@@ -28,6 +28,7 @@ from qdrant_rerank._internals import (
     check_flag,
     check_reranker,
     check_schema_ttl,
+    identify,
     not_a_filter,
 )
 from qdrant_rerank.models import Encoder, Encoders
@@ -79,6 +80,11 @@ class EmbedModelEncoder:
             self._model = resolve_embed_model(self._model)
         return self._model
 
+    @property
+    def fingerprint(self) -> str | None:
+        """The model's name and settings; None where it says no name."""
+        return identify(self._resolve())
+
     def encode_query(self, text: str) -> QueryVector:
         return self._resolve().get_query_embedding(text)
 
@@ -102,6 +108,10 @@ class SparseEncoder:
     def __init__(self, function: Callable[[], SparseLike | None]) -> None:
         self._function = function
         self._takes_one: object = None  # the function that is known to take a text
+
+    @property
+    def fingerprint(self) -> str | None:
+        return identify(self._function())
 
     def encode_query(self, text: str) -> QueryVector:
         function: Any = self._function()

@@ -60,16 +60,15 @@ if TYPE_CHECKING:
     from .journal import Journal, JournalKind, Record, check_header, decode_records, read_journal, read_records
     from .jsonlines import VERSION, check_version, line_of, lines_of, parse_json, read_text
     from .models.base import AsyncReranker, Gate, Once, RerankerLike, ascore_texts, check_scores, score_texts
-    from .models.encoders import AsyncEncoder, EncoderLike, as_encoder, encoder_fingerprint
+    from .models.encoders import AsyncEncoder, EncoderLike, as_encoder
     from .models.frameworks import CompressorModel, FrameworkStats, OfficialFeedback, PostprocessorModel, Returned
     from .models.frameworks import complete_scores
-    from .models.llm_chat import model_name
     from .models.llm_prompts import Bad, Fence, Order, OrderAnswer, ScoreAnswer, cut_text, is_blank, read_order, read_score
     from .models.llm_prompts import windows
     from .models.encoders import features_of_word
     from .models.names import OWN, full_name
     from .models.web_calls import ApiKey, Patience, retry_after, without_key
-    from .models.wrappers import CacheCounts, as_reranker, score_keys
+    from .models.wrappers import CacheCounts, as_reranker, find_fingerprint, score_keys
     from .payload import AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at
     from .payload_mistakes import read_by_strategy
     from .plan import check_strategy, plan_on
@@ -89,8 +88,8 @@ if TYPE_CHECKING:
     from .threads import use_workers
     from .trained import FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, kind_of
     from .trained import leaves, psi, shift
-    from .values import Bar, as_table, brief, call, check_counts, clip_text, in_batches, is_finite, is_number, is_whole
-    from .values import list_few, literal, share_arguments
+    from .values import Bar, as_table, brief, call, check_counts, clip_text, identify, in_batches, is_finite, is_number
+    from .values import is_whole, list_few, literal, model_name, share_arguments
 else:
     __getattr__ = load_lazily(
         __package__,
@@ -140,15 +139,14 @@ else:
             "journal": "Journal, JournalKind, Record, check_header, decode_records, read_journal, read_records",
             "jsonlines": "VERSION, check_version, line_of, lines_of, parse_json, read_text",
             "models.base": "AsyncReranker, Gate, Once, RerankerLike, ascore_texts, check_scores, score_texts",
-            "models.encoders": "AsyncEncoder, EncoderLike, as_encoder, encoder_fingerprint, features_of_word",
+            "models.encoders": "AsyncEncoder, EncoderLike, as_encoder, features_of_word",
             "models.frameworks": "CompressorModel, FrameworkStats, OfficialFeedback, PostprocessorModel, Returned, "
             "complete_scores",
-            "models.llm_chat": "model_name",
             "models.llm_prompts": "Bad, Fence, Order, OrderAnswer, ScoreAnswer, cut_text, is_blank, read_order, "
             "read_score, windows",
             "models.names": "OWN, full_name",
             "models.web_calls": "ApiKey, Patience, retry_after, without_key",
-            "models.wrappers": "CacheCounts, as_reranker, score_keys",
+            "models.wrappers": "CacheCounts, as_reranker, find_fingerprint, score_keys",
             "payload": "AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at",
             "payload_mistakes": "read_by_strategy",
             "plan": "check_strategy, plan_on",
@@ -167,7 +165,7 @@ else:
             "Step, Vectors, adrive, arun, drive, run, together, watch",
             "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, "
             "inherits, use_workers",
-            "values": "Bar, as_table, brief, call, check_counts, clip_text, in_batches, is_finite, is_number, "
-            "is_whole, list_few, literal, share_arguments",
+            "values": "Bar, as_table, brief, call, check_counts, clip_text, identify, in_batches, is_finite, is_number, "
+            "is_whole, list_few, literal, model_name, share_arguments",
         },
     )

@@ -27,7 +27,7 @@ from .engine_errors import Place, describe_failure, describe_failures
 from .errors import ClientError, Lint, PlanError, QueryError, StrategyError, warn
 from .explain.results import Explained
 from .models.base import Reranker, RerankerLike, ascore_texts, check_scores, score_texts
-from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders, encoder_fingerprint
+from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders
 from .models.wrappers import as_reranker
 from .payload import PayloadLike, as_mapping
 from .plan import Plan, plan_on
@@ -50,7 +50,7 @@ from .search import (
 from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run, together
 from .strategies import Strategy
 from .threads import AsyncReads, PerLoop, Reads, Workers, carrying, in_worker, refuse_strange, use_workers
-from .values import is_finite
+from .values import identify, is_finite
 
 R = TypeVar("R")
 K = TypeVar("K")
@@ -63,7 +63,7 @@ _PLANS_KEPT: Final = 64
 _DEFAULT: Final = SearchOptions()  # one object, by which its plan is found
 # warnings that change results, told once a plan is made
 _TOLD = (
-    *("ignored-by-server", "integer-index", "feature-drift", "not-recommended", "other-text"),
+    *("ignored-by-server", "integer-index", "feature-drift", "not-recommended", "other-text", "nameless-model"),
     *("nested-under-shards", "candidates-per-shard", "idf-per-shard"),
 )
 
@@ -308,11 +308,22 @@ class _Base:
             yield dict(waiting[start : start + size])
 
     def _fingerprints(self, schema: Schema) -> Fingerprints:
-        def encoder(name: str) -> str | None:
-            found = self.encoders.named.get(name) or self.encoders.by_kind.get(schema.vectors[name].kind)
-            return None if found is None else encoder_fingerprint(found)
+        def find(name: str | None) -> object:
+            if name is None:
+                return self.reranker
+            info = schema.vectors.get(name)
+            return self.encoders.named.get(name) or (info and self.encoders.by_kind.get(info.kind))
 
-        return Fingerprints(lambda: None if self.reranker is None else self.reranker.fingerprint, encoder)
+        known_as: dict[int, tuple[object, str | None]] = {}  # for as long as plans are, as it may have a model's folder read
+
+        def known(name: str | None = None) -> str | None:
+            if (found := find(name)) is None:
+                return None
+            if id(found) not in known_as:
+                known_as[id(found)] = found, identify(found)
+            return known_as[id(found)][1]
+
+        return Fingerprints(known, known, lambda name: find(name) is not None)
 
     def _make_and_keep(self, strategy: Strategy, options: SearchOptions, target: Target, seen: Target) -> Plan:
         made = plan_on(strategy, seen, options)

@@ -184,11 +184,13 @@ class Quirks:
 class Fingerprints:
     """What tells the models beside Qdrant apart; functions, as the answer may take reading a model's folder.
 
-    `encoder` is asked by vector name; None means that there is no model.
+    `encoder` is asked by vector name; None means that there is no model, or that nothing tells it from others. `present`
+    says which of both: it is asked by vector name for an encoder, and with None for the reranker.
     """
 
     reranker: Callable[[], str | None] = lambda: None
     encoder: Callable[[str], str | None] = lambda name: None
+    present: Callable[[str | None], bool] = lambda name: False
 
 
 @dataclass(frozen=True)

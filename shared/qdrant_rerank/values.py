@@ -1,18 +1,23 @@
-"""Values that users write: what counts as a number, and how messages, `repr`s and notebooks show a value.
+"""Values that users write: what counts as a number, what tells models apart, how messages, `repr`s and notebooks show a value.
 
 Bools don't count as numbers, although Python takes them for integers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import hashlib
+import inspect
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from functools import partial
 from html import escape
-from inspect import signature
+from os import PathLike
+from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
@@ -219,8 +224,100 @@ def share_arguments(source: Callable[P, object]) -> Callable[[Callable[..., R]],
     """Show the arguments of `source` as those of a function that hands them on: to type checkers, in `help()` and the docs."""
 
     def share(function: Callable[..., R]) -> Callable[P, R]:
-        shared = signature(function).replace(parameters=list(signature(source).parameters.values()))
+        shared = inspect.signature(function).replace(parameters=list(inspect.signature(source).parameters.values()))
         function.__dict__["__signature__"] = shared
         return function
 
     return share
+
+
+_MODEL_FILES: Final = {".safetensors", ".json", ".txt", ".model"}  # weights; tokenizers and settings
+_FASTER_OR_SLOWER: Final = {"threads", "batch_size", "options", "parallel", "timeout", "seconds", "attempts"}
+_NAMES: Final = ("model_name", "model", "model_id", "deployment")
+_SETTINGS: Final = (
+    *("revision", "dimensions", "output_dimension", "output_dimensionality", "pooling", "normalize", "encode_kwargs"),
+    *("max_length", "query_instruction", "text_instruction", "embed_instruction", "task_type", "input_type", "truncate"),
+)
+"""What frameworks call the settings of an embedding model that change its vectors."""
+
+
+def folder_digest(folder: str | PathLike[str]) -> str:
+    """16 hex digits of the contents of a model's folder: weights, tokenizer and settings, by their names within it.
+
+    Reads all of them: about a second for each gigabyte.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(Path(folder).rglob("*")):
+        if file.is_file() and (file.suffix in _MODEL_FILES or ".onnx" in file.name):
+            with file.open("rb") as content:
+                inner = hashlib.file_digest(content, "sha256").hexdigest()
+            digest.update(f"{file.relative_to(folder).as_posix()} {inner}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def model_name(model: object) -> str | None:
+    """A model's name, from one of the usual places, or None."""
+    found = [getattr(model, attribute, None) for attribute in _NAMES]
+    with contextlib.suppress(Exception):  # some LlamaIndex models refuse to describe a model that they don't know
+        found.append(getattr(getattr(model, "metadata", None), "model_name", None))
+    return next((name for name in found if isinstance(name, str) and name not in ("", "unknown")), None)
+
+
+def identify(value: object) -> str | None:
+    """What tells a model, an encoder or a function from others, in every process; None where nothing does.
+
+    It is the value's own `fingerprint`; the name of a function at the top of a module; what a method or a partial is bound to;
+    the settings of a dataclass, where a folder counts by its contents, whatever it and its model are called; the name of a
+    framework's model, with the settings that change vectors; or the type of an object that holds nothing.
+    """
+    own = getattr(value, "fingerprint", False)
+    if own is None or isinstance(own, str):
+        return own
+    if isinstance(value, partial):
+        parts = [identify(value.func), *map(_identify_setting, [*value.args, *value.keywords.items()])]
+        return _call("partial", parts)
+    if inspect.ismethod(value):
+        owner = identify(value.__self__)
+        return owner and f"{owner}.{value.__name__}"
+    if is_dataclass(value) and not isinstance(value, type):
+        return _identify_dataclass(value)
+    whose: Any = value if hasattr(value, "__qualname__") else type(value)
+    name = f"{whose.__module__}.{whose.__qualname__}"
+    if whose is not value:
+        return _identify_object(value, name)
+    return None if "<" in name else name  # a lambda, or a function within one, whose variables nobody sees
+
+
+def _identify_dataclass(value: Any) -> str | None:
+    left_out = _FASTER_OR_SLOWER | ({"model"} if getattr(value, "is_own", False) else set())
+    parts = list[str | None]()
+    for each in fields(value):
+        if each.repr and each.compare and each.name not in left_out:
+            found = getattr(value, each.name)
+            known = folder_digest(found) if each.name == "path" and found is not None else _identify_setting(found)
+            parts.append(known and f"{each.name}={known}")
+    return _call(type(value).__qualname__.lstrip("_"), parts)
+
+
+def _identify_object(value: object, name: str) -> str | None:
+    inner = getattr(value, "underlying_embeddings", None)  # LangChain's cache
+    if inner is not None:
+        return identify(inner)
+    for part in (value, getattr(value, "model", None)):
+        if model := model_name(part):
+            there = ((setting, getattr(part, setting, None)) for setting in _SETTINGS)
+            shown = [f"{setting}={each!r}" for setting, each in there if isinstance(each, str | int | float | dict)]
+            return _call(f"{name}/{model}", [each for each in shown if " at 0x" not in each])
+    return name if "<" not in name and getattr(value, "__dict__", None) == {} else None
+
+
+def _identify_setting(value: Any) -> str | None:
+    if known := identify(value):
+        return known
+    text = repr(value)  # without an address, as the same model has another in the next process, and more than `<Model>`
+    vague = callable(value) or " at 0x" in text or (text.startswith("<") and not isinstance(value, Enum))
+    return None if vague else text
+
+
+def _call(name: str, parts: Sequence[str | None]) -> str | None:
+    return None if None in parts else f"{name}({', '.join(map(str, parts))})" if parts else name

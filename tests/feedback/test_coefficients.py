@@ -127,7 +127,7 @@ def test_feedback_objects_of_the_official_package_are_feedback_models() -> None:
             return np.array([len(response) for response in responses])
 
     model = as_reranker(Lengths())
-    assert model.fingerprint.endswith("Lengths:lengths")
+    assert str(model.fingerprint).endswith("Lengths:lengths")
     assert model.score("q", ["a", "bcd"]) == [1.0, 3.0]
     assert model.score("q", []) == []
     Lengths._model_name = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from qdrant_rerank import (
     Fusion,
     Nearest,
     PlanError,
+    PlanWarning,
     Query,
     QueryError,
     RelevanceFeedback,
@@ -139,6 +141,22 @@ def test_all_differences_are_said_at_once_and_only_those(toy: QdrantClient) -> N
 def test_the_same_embedding_model_passes(toy: QdrantClient) -> None:
     known = COEFFICIENTS.with_provenance(encoder="FunctionEncoder(function=tests.support.dense)")
     executor(toy).plan(replace(PRECISION, coefficients=known))
+
+
+def test_a_model_that_nothing_tells_from_others_is_warned_about(toy: QdrantClient) -> None:
+    def run(coefficients: Coefficients, model: Any = None, **arguments: Any) -> list[str]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PlanWarning)
+            made = executor(toy, model).plan(replace(PRECISION, coefficients=coefficients, **arguments))
+        return [str(lint) for lint in made.warnings if getattr(lint, "code", "") == "nameless-model"]
+
+    [told] = run(COEFFICIENTS, lambda query, texts: Numbers().score(query, texts))
+    assert "nothing tells the reranker here from others" in told
+    assert "that of the fit was 'numbers'" in told
+    [told] = run(COEFFICIENTS.with_provenance(data="of a fit"))
+    assert "nothing told the embedding model of the fit from others" in told
+    assert run(COEFFICIENTS.with_provenance(data="of a fit"), trust=True) == []
+    assert run(COEFFICIENTS) == []  # written by hand, and silent about the encoder
 
 
 def test_fingerprints_are_read_only_for_strategies_that_go_by_them(toy: QdrantClient) -> None:

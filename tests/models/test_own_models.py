@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from llama_index.core import MockEmbedding
 
+from langchain_qdrant_rerank._internals import EmbeddingsEncoder
+from llama_index_qdrant_rerank._internals import EmbedModelEncoder, SparseEncoder
 from qdrant_rerank import ScoringError, StrategyError
-from qdrant_rerank._internals import check_scores, encoder_fingerprint
+from qdrant_rerank._internals import as_encoder, check_scores, identify
 from qdrant_rerank.models import FastembedCrossEncoder, FastembedDense
 from tests.models.tiny_cross_encoder import cross_encoder_folder
 from tests.models.tiny_models import onnx_folder
@@ -45,27 +50,95 @@ def test_another_cross_encoder_is_another_under_the_same_name(tmp_path: Path) ->
 
 def test_an_encoder_in_a_folder_is_the_same_under_any_name_of_one_s_own(tmp_path: Path) -> None:
     folder, twin = onnx_folder(tmp_path / "one"), onnx_folder(tmp_path / "two")
-    own = encoder_fingerprint(FastembedDense("me/tiny", path=folder))
-    assert own == encoder_fingerprint(FastembedDense("you/small", path=twin))
-    assert own != encoder_fingerprint(FastembedDense("me/tiny", path=folder, pooling="cls"))
+    own = identify(FastembedDense("me/tiny", path=folder))
+    assert own == identify(FastembedDense("you/small", path=twin))
+    assert own != identify(FastembedDense("me/tiny", path=folder, pooling="cls"))
     # fastembed's own names say how the model is run
     named = FastembedDense("sentence-transformers/all-MiniLM-L6-v2", path=folder)
-    assert "all-MiniLM-L6-v2" in encoder_fingerprint(named) != own
+    assert "all-MiniLM-L6-v2" in str(identify(named)) != own
 
 
-def test_where_an_object_is_in_memory_is_no_part_of_what_an_encoder_is_known_by() -> None:
-    from langchain_core.embeddings import Embeddings
+class Embeds:
+    """An embedding model of a framework, which says its name as these do."""
 
-    from langchain_qdrant_rerank._internals import EmbeddingsEncoder
+    def __init__(self, model: str | None = None, **settings: object) -> None:
+        self.client, self.model = object(), model
+        self.__dict__ |= settings
 
-    class Plain(Embeddings):
-        def embed_query(self, text: str) -> list[float]:
-            return [1.0]
+    def embed_query(self, text: str) -> list[float]:
+        return [1.0]
 
-        def embed_documents(self, texts: list[str]) -> list[list[float]]:
-            return [[1.0] for _ in texts]
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [[1.0] for _ in texts]
 
-    assert encoder_fingerprint(EmbeddingsEncoder(Plain())) == encoder_fingerprint(EmbeddingsEncoder(Plain()))
+    __call__ = embed_query
+
+
+class Bare:
+    def embed_query(self, text: str) -> list[float]:
+        return [1.0]
+
+    embed_documents = embed_query
+
+
+class Modest(MockEmbedding):
+    @property
+    def metadata(self) -> Any:
+        raise ValueError("an unknown model")
+
+
+class Colour(Enum):
+    RED = 1
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        EmbeddingsEncoder,
+        lambda model: as_encoder(model.embed_query),
+        as_encoder,
+        lambda model: as_encoder(partial(embed_with, model)),
+        lambda model: EmbeddingsEncoder(Embeds(underlying_embeddings=model)),
+        lambda model: EmbeddingsEncoder(Embeds(model=model)),
+    ],
+)
+def test_frameworks_models_are_known_by_their_names_and_settings_and_not_by_where_they_are(wrap: Any) -> None:
+    same = [identify(wrap(Embeds("a"))), identify(wrap(Embeds("a")))]
+    others = [
+        identify(wrap(Embeds("b"))),
+        identify(wrap(Embeds("a", dimensions=3))),
+        identify(wrap(Embeds("a", encode_kwargs={"prompt": "q"}))),
+    ]
+    assert same[0] == same[1]
+    assert None not in others
+    assert len({*same, *others}) == 4
+    for unknown in (Embeds(), Embeds("unknown"), Embeds("")):
+        assert identify(wrap(unknown)) is None
+    assert " at 0x" not in str(identify(wrap(Embeds("a", encode_kwargs={"prompt": object()}))))
+
+
+def embed_with(model: Any, text: Any) -> Any:
+    return model.embed_query(text)
+
+
+def test_an_object_that_holds_nothing_is_known_by_its_type_and_what_a_function_holds_is_not_known() -> None:
+    class Within(Bare):
+        pass
+
+    assert identify(EmbeddingsEncoder(Bare())) == "EmbeddingsEncoder(embeddings=tests.models.test_own_models.Bare)"
+    assert identify(EmbeddingsEncoder(Within())) is None
+    assert identify(as_encoder(lambda text: [1.0])) is None
+    assert identify(partial(embed_with, Colour.RED)) == f"partial(tests.models.test_own_models.embed_with, {Colour.RED!r})"
+    assert identify(partial(embed_with, object())) is None
+    assert identify(partial(embed_with, text=b"a")) == "partial(tests.models.test_own_models.embed_with, ('text', b'a'))"
+
+
+def test_llama_indexs_models_are_told_apart() -> None:
+    known = [EmbedModelEncoder(MockEmbedding(embed_dim=3, model_name=name)).fingerprint for name in ("a", "a", "b")]
+    assert known[0] == known[1] != known[2]
+    assert EmbedModelEncoder(MockEmbedding(embed_dim=3)).fingerprint is None
+    assert EmbedModelEncoder(Modest(embed_dim=3)).fingerprint is None
+    assert SparseEncoder(lambda: Bare().embed_query).fingerprint == "tests.models.test_own_models.Bare.embed_query"  # type: ignore[arg-type,return-value]
 
 
 def test_an_embedding_model_in_the_place_of_a_cross_encoder_is_told_from_one(tmp_path: Path) -> None:

@@ -4,15 +4,16 @@ import functools
 import pickle
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
-from qdrant_rerank._internals import AsyncReranker, CacheCounts
-from qdrant_rerank.models import Cached, ScoreCache
+from qdrant_rerank._internals import AsyncReranker, CacheCounts, as_reranker
+from qdrant_rerank.models import Cached, EncoderSimilarity, Limited, MaxSim, ScoreCache, from_compressor
 
 
 @dataclass
@@ -39,6 +40,19 @@ class AsyncLengths(Lengths):
 
 def top_level(query: str, texts: Sequence[str]) -> list[float]:
     return [1.0 for _ in texts]
+
+
+class Drops:
+    """A compressor that doesn't say its model, and holds what nobody sees."""
+
+    def __init__(self) -> None:
+        self.state = object()
+
+    def compress_documents(self, documents: Any, query: str) -> list[Any]:
+        return []
+
+    async def acompress_documents(self, documents: Any, query: str) -> list[Any]:
+        return []
 
 
 async def scored(model: Cached, how: str, query: str, texts: list[str]) -> list[float]:
@@ -136,12 +150,40 @@ def test_the_fingerprint_is_the_models_and_the_wrapper_is_a_model() -> None:
     assert Cached(top_level, ScoreCache()).score("q", ["a"]) == [1.0]
 
 
+def nameless(text: str = "") -> Callable[..., Any]:
+    def model(*given: Any) -> list[float]:
+        return [float(len(text))]
+
+    return model
+
+
 @pytest.mark.parametrize(
-    "function", [lambda query, texts: [1.0], functools.partial(top_level)], ids=["a lambda", "a partial function"]
+    "model",
+    [
+        lambda query, texts: [1.0],
+        nameless(),
+        functools.partial(nameless(), 1),
+        EncoderSimilarity(nameless()),
+        MaxSim(nameless()),
+        Limited(nameless(), documents=3),
+        from_compressor(Drops()),
+    ],
+    ids=str,
 )
-def test_functions_without_a_name_of_their_own_are_not_cached(function: functools.partial[list[float]]) -> None:
-    with pytest.raises(StrategyError, match="can't be cached: other functions have the same name"):
-        Cached(function, ScoreCache())
+def test_models_that_nothing_tells_from_others_are_not_cached(model: Any) -> None:
+    assert as_reranker(model).fingerprint is None
+    with pytest.raises(StrategyError, match="can't be kept"):
+        Cached(model, ScoreCache()).score("q", ["a"])
+
+
+def test_functions_with_a_fingerprint_or_a_name_are_cached() -> None:
+    known: Any = nameless()
+    known.fingerprint = "mine:1"
+    assert Cached(known, ScoreCache()).fingerprint == "function:mine:1"
+    assert EncoderSimilarity(known).fingerprint == "cosine:FunctionEncoder(function=mine:1)"
+    assert Cached(EncoderSimilarity(nameless(), name="mine"), ScoreCache()).fingerprint == "cosine:mine"
+    partial = Cached(functools.partial(top_level, "query"), ScoreCache())
+    assert partial.fingerprint == "function:partial(tests.models.test_score_cache.top_level, 'query')"
 
 
 def test_threads_may_share_a_cache() -> None:

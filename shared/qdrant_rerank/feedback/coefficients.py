@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ..errors import FormatError, StrategyError
+from ..errors import FormatError, Lint, StrategyError
 from ..jsonlines import line_of, parse_json, read_text, take_version, with_version
 from ..payload import TextSource
 from ..query import Target
@@ -97,6 +97,25 @@ class Provenance:
         for what, fitted, here in pairs:
             if fitted is not None and here is not None and fitted != here:
                 yield f"{what} is {here!r}, was {fitted!r}"
+
+    def doubts(self, using: str, target: Target) -> Iterator[Lint]:
+        """The models that can't be compared with those of the fit, as nothing tells them from others here, or did there."""
+        known = target.fingerprints
+        pairs = (
+            (None, "the reranker", self.reranker, known.reranker),
+            (using, "the embedding model", self.encoder, lambda: known.encoder(using)),
+        )
+        for name, what, fitted, here in pairs:
+            if not known.present(name) or (fitted is None and self.data is None):  # None of a fit: nothing told it
+                continue
+            if fitted is None or here() is None:
+                where = f"nothing tells {what} here from others" if fitted else f"nothing told {what} of the fit from others"
+                then = f"; that of the fit was {fitted!r}" if fitted else ""
+                yield Lint(
+                    "nameless-model",
+                    f"{where}, so that these coefficients may be for another{then}. Give it a `fingerprint`, a text that "
+                    "changes whenever its results would",
+                )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from .._internals import (
     ascore_texts,
     check_scores,
     decode_records,
+    find_fingerprint,
     read_records,
     score_keys,
     score_texts,
@@ -90,7 +91,7 @@ class ScoreFile:
     known: dict[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
-        self._fingerprint = self.reranker.fingerprint
+        self._fingerprint = self.reranker.fingerprint if self.path is None else find_fingerprint(self.reranker)
         self._failure: Exception | None = None
         self._clock = _Clock()
         self._turns = asyncio.Semaphore(self.concurrency)
@@ -108,7 +109,7 @@ class ScoreFile:
             self._journal = None
 
     @property
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> str | None:
         return self._fingerprint
 
     @property
@@ -160,7 +161,7 @@ class ScoreFile:
 
     def _missing(self, query: str, texts: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """The texts' keys, and the texts without a score by their keys."""
-        keys = [key.hex() for key in score_keys(self._fingerprint, query, texts)]
+        keys = [key.hex() for key in score_keys(self._fingerprint or "", query, texts)]
         return keys, {key: text for key, text in zip(keys, texts, strict=True) if key not in self.known}
 
     def _keep(self, missing: dict[str, str], answer: Sequence[Any]) -> None:

@@ -31,8 +31,11 @@ class Reranker(Protocol):
     """
 
     @property
-    def fingerprint(self) -> str:
-        """A short text that is the same exactly for models that give the same scores: name, version, settings; no secrets."""
+    def fingerprint(self) -> str | None:
+        """A short text that is the same exactly for models that give the same scores: name, version, settings; no secrets.
+
+        None where nothing tells: caches and files of results refuse such a model.
+        """
         ...
 
     def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:

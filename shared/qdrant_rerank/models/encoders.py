@@ -1,12 +1,10 @@
-"""What turns text into vectors: the `Encoder` protocol, the encoder for each vector, what tells encoders apart.
+"""What turns text into vectors: the `Encoder` protocol, the encoder for each vector.
 
 And the encoders without a model to download: BM25, by the stemmer and stop words of the `edge` extra, and hashed n-grams.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import math
 import re
 import unicodedata
@@ -15,8 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from os import PathLike
-from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 import numpy as np
@@ -157,54 +153,6 @@ class Encoders:
                 f"vector itself with the query; encoders are set for: {there}"
             )
         return found
-
-
-_MODEL_FILES: Final = {".safetensors", ".json", ".txt", ".model"}  # weights; tokenizers and settings
-_FASTER_OR_SLOWER: Final = {"threads", "batch_size", "options", "parallel", "timeout", "seconds", "attempts"}
-
-
-def folder_digest(folder: str | PathLike[str]) -> str:
-    """16 hex digits of the contents of a model's folder: weights, tokenizer and settings, by their names within it.
-
-    Reads all of them: about a second for each gigabyte.
-    """
-    digest = hashlib.sha256()
-    for file in sorted(Path(folder).rglob("*")):
-        if file.is_file() and (file.suffix in _MODEL_FILES or ".onnx" in file.name):
-            with file.open("rb") as content:
-                inner = hashlib.file_digest(content, "sha256").hexdigest()
-            digest.update(f"{file.relative_to(folder).as_posix()} {inner}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def encoder_fingerprint(encoder: object) -> str:
-    """What tells an encoder from others: its own `fingerprint`, or its type with the settings that change vectors.
-
-    A folder counts by its contents, whatever it and its model are called. Of an encoder that is no dataclass only the type
-    is known.
-    """
-    own = getattr(encoder, "fingerprint", None)
-    if isinstance(own, str):
-        return own
-    if not dataclasses.is_dataclass(encoder) or isinstance(encoder, type):
-        return type(encoder).__qualname__
-    left_out = _FASTER_OR_SLOWER | ({"model"} if getattr(encoder, "is_own", False) else set())
-    settings = {
-        field.name: _setting(field.name, getattr(encoder, field.name))
-        for field in dataclasses.fields(encoder)
-        if field.repr and field.compare and field.name not in left_out
-    }
-    return f"{type(encoder).__qualname__.lstrip('_')}({', '.join(f'{name}={value}' for name, value in settings.items())})"
-
-
-def _setting(name: str, value: Any) -> str:
-    if name == "path" and value is not None:
-        return folder_digest(value)
-    if callable(value):
-        function = value if hasattr(value, "__qualname__") else type(value)
-        return f"{function.__module__}.{function.__qualname__}"
-    own_repr: object = type(value).__repr__
-    return type(value).__qualname__ if own_repr is object.__repr__ else repr(value)  # `object`'s tells an address alone
 
 
 @dataclass(frozen=True)

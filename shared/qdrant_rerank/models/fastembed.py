@@ -24,8 +24,8 @@ from qdrant_client import models
 
 from ..errors import MissingExtra, ScoringError, StrategyError, did_you_mean
 from ..schema import Kind
+from ..values import folder_digest
 from .base import Gate, Once, Stopped, check_scores, check_whole
-from .encoders import folder_digest
 
 Pooling: TypeAlias = Literal["mean", "cls", "last_token", "disabled"]
 POOLINGS: Final[Mapping[Pooling, str]] = {"mean": "MEAN", "cls": "CLS", "last_token": "LAST_TOKEN", "disabled": "DISABLED"}

@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 from .._lazy import load_extra
 from ..errors import ScoringError, StrategyError
 from ..threads import in_worker, inherits
-from ..values import is_finite
+from ..values import identify, is_finite, model_name
 from .base import CompressesDocuments, PostprocessesNodes, Reranker, check_scores
-from .llm_chat import model_name
 from .llm_prompts import is_blank
 
 
@@ -90,7 +89,8 @@ def from_compressor(compressor: CompressesDocuments, *, margin: float = 1.0, nam
     Args:
         compressor: any `BaseDocumentCompressor`.
         margin: how far dropped texts are below the lowest score; more than 0.
-        name: what the fingerprint calls it; by default its class, model and `top_n`. Say more if settings differ otherwise.
+        name: what the fingerprint calls it; by default its class, model and `top_n`, and there is none where it doesn't say
+            its model. Say more if settings differ otherwise.
 
     Raises:
         StrategyError: it isn't a compressor, or a setting is wrong.
@@ -133,14 +133,14 @@ class FrameworkModel(ABC):
         if not is_finite(margin) or margin <= 0:
             raise StrategyError(f"margin is a finite number above 0, not {margin!r}")
         self.margin = margin
-        self.name = _named(reranker) if name is None else name
+        self.name, self._is_known = _named(reranker) if name is None else (name, True)
         self._reranker = reranker
         self._lock = Lock()
         self._counts: Counter[str] = Counter()
 
     @property
-    def fingerprint(self) -> str:
-        return f"{self.name}:margin={self.margin:g}"
+    def fingerprint(self) -> str | None:
+        return f"{self.name}:margin={self.margin:g}" if self._is_known else None
 
     @property
     def stats(self) -> FrameworkStats:
@@ -163,7 +163,7 @@ class FrameworkModel(ABC):
         return self._settled(returned, shown, len(texts))
 
     def __repr__(self) -> str:  # without the reranker, whose repr may show a key
-        return f"<{type(self).__name__} {self.fingerprint}>"
+        return f"<{type(self).__name__} {self.name}:margin={self.margin:g}>"
 
     @abstractmethod
     def _made(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
@@ -249,12 +249,14 @@ class PostprocessorModel(FrameworkModel):
         return int(number) if number.isascii() and number.isdigit() else None, item.score
 
 
-def _named(reranker: Any) -> str:
+def _named(reranker: Any) -> tuple[str, bool]:
+    """Its class, model and `top_n`; and whether that tells it from others."""
     kind = type(reranker)
     inner = (reranker, getattr(reranker, "model", None), getattr(reranker, "llm", None))
     model = next((name for part in inner if (name := model_name(part))), None)
     top_n = getattr(reranker, "top_n", None)
-    return f"{kind.__module__}.{kind.__qualname__}" + (f"/{model}" if model else "") + (f":top_n={top_n}" if top_n else "")
+    name = f"{kind.__module__}.{kind.__qualname__}" + (f"/{model}" if model else "") + (f":top_n={top_n}" if top_n else "")
+    return name, model is not None or identify(reranker) is not None
 
 
 def _check(value: object, protocol: type[Any], what: str, methods: str) -> None:

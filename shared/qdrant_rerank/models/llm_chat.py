@@ -19,25 +19,10 @@ from pydantic import BaseModel
 from .._lazy import load_extra
 from ..errors import ClientError, StrategyError
 from ..threads import inherits
-from ..values import is_finite
+from ..values import is_finite, model_name
 from .llm_prompts import Prompt
 
 T = TypeVar("T")
-
-_ATTRIBUTES = ("model_name", "model", "model_id")
-
-
-def model_name(model: object) -> str | None:
-    """A model's name, from one of the usual places, or None."""
-    for attribute in _ATTRIBUTES:
-        found = getattr(model, attribute, None)
-        if isinstance(found, str) and found:
-            return found
-    try:
-        found = getattr(getattr(model, "metadata", None), "model_name", None)
-    except Exception:  # some LlamaIndex models refuse to describe a model that they don't know
-        return None
-    return found if isinstance(found, str) and found and found != "unknown" else None
 
 
 def llm_name(model: Any) -> str:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScoringError, StrategyError
+from ..values import identify
 from .base import Gate, Once, Stopped, check_scores, check_whole
-from .encoders import AsyncEncoder, EncoderLike, ServerInference, as_encoder, encoder_fingerprint
+from .encoders import AsyncEncoder, EncoderLike, ServerInference, as_encoder
 
 Numbers = NDArray[np.float64]
 
@@ -29,7 +30,7 @@ class _Similarity(ABC):
     name: str | None = None
     parallel: int = 1
     _turns: Gate = field(init=False, repr=False, compare=False)
-    _known_as: Once[str] = field(default_factory=Once[str], init=False, repr=False, compare=False)
+    _known_as: Once[str | None] = field(default_factory=Once[str | None], init=False, repr=False, compare=False)
 
     _kind: ClassVar[str]
     _dimensions: ClassVar[int]
@@ -46,9 +47,10 @@ class _Similarity(ABC):
         object.__setattr__(self, "_turns", Gate(self.parallel))
 
     @property
-    def fingerprint(self) -> str:
-        """The formula and the encoder."""
-        return f"{self._formula()}:{self._known_as.get(lambda: self.name or encoder_fingerprint(as_encoder(self.encoder)))}"
+    def fingerprint(self) -> str | None:
+        """The formula and the encoder; None where nothing tells the encoder from others."""
+        known = self._known_as.get(lambda: self.name or identify(as_encoder(self.encoder)))
+        return known and f"{self._formula()}:{known}"
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """The similarity of each text to the query, in the order of the texts.
@@ -121,7 +123,7 @@ class EncoderSimilarity(_Similarity):
     Args:
         encoder: makes dense vectors: any `Encoder`, or a function from text to vector.
         name: what the fingerprint calls the encoder; made of its settings if None, and of the contents of its folder.
-            Give one for encoders whose vectors depend on more than their type and, if dataclasses, their fields.
+            Give one for a lambda, a function within a function, or an object that doesn't say its model.
         parallel: how many scorings run at a time; the others wait in line.
 
     Raises:

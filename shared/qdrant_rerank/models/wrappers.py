@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeGuard
 from ..errors import BudgetError, StrategyError
 from ..steps import adrive, drive
 from ..threads import in_worker
-from ..values import is_finite, is_whole
+from ..values import identify, is_finite, is_whole
 from .base import Reranker, RerankerLike, ascore_texts, check_scores, check_whole, describe_model, score_texts
 
 
@@ -25,9 +25,9 @@ class _FunctionModel:
     function: Callable[[str, Sequence[str]], Sequence[float]]
 
     @property
-    def fingerprint(self) -> str:
-        named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
-        return f"function:{named.__module__}.{named.__qualname__}"
+    def fingerprint(self) -> str | None:
+        known = identify(self.function)
+        return known and f"function:{known}"
 
     def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         return self.function(query, texts)
@@ -145,8 +145,8 @@ class Cached:
         cache: keeps them.
 
     Raises:
-        StrategyError: the model is a function without a name of its own (a lambda, a closure, a partial), which others
-            may share; or a text's score depends on the other texts (`independent` is False).
+        StrategyError: nothing tells the model from others (a lambda, a function within a function); or a text's score
+            depends on the other texts (`independent` is False).
     """
 
     reranker: RerankerLike
@@ -159,17 +159,11 @@ class Cached:
                 f"{describe_model(model)} ranks texts against each other: a text's score depends on the others, "
                 "and can't be kept"
             )
-        if not isinstance(model, _FunctionModel):
-            return
-        fingerprint = model.fingerprint
-        if "<" in fingerprint or not hasattr(model.function, "__qualname__"):
-            raise StrategyError(
-                f"{fingerprint} can't be cached: other functions have the same name; write a class with score and fingerprint, "
-                "or a function at the top of a module"
-            )
+        if isinstance(model, _FunctionModel) or callable(getattr(model, "encoder", None)):
+            find_fingerprint(model)  # of others it may have a model's folder read, which is for later
 
     @property
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> str | None:
         """The model's."""
         return as_reranker(self.reranker).fingerprint
 
@@ -180,14 +174,14 @@ class Cached:
             ScoringError: the model returned the wrong number of scores, or some that aren't finite.
         """
         model = as_reranker(self.reranker)
-        keys = score_keys(model.fingerprint, query, texts)
+        keys = score_keys(find_fingerprint(model), query, texts)
         return drive(self._complete(keys, texts), partial(score_texts, model, query))
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
         """As `score`, without blocking."""
         model = as_reranker(self.reranker)
         # in a thread, as a fingerprint may have a model's folder read, and texts may be long
-        keys = await in_worker(lambda: score_keys(model.fingerprint, query, texts))
+        keys = await in_worker(lambda: score_keys(find_fingerprint(model), query, texts))
         return await adrive(self._complete(keys, texts), partial(ascore_texts, model, query))
 
     def _complete(self, keys: Sequence[bytes], texts: Sequence[str]) -> Generator[list[str], Any, list[float]]:
@@ -199,6 +193,18 @@ class Cached:
             self.cache.keep(new)
             found |= new
         return [found[key] for key in keys]
+
+
+def find_fingerprint(model: Reranker) -> str:
+    """What tells the model from others, for what is kept. Raises StrategyError: nothing does."""
+    known = model.fingerprint
+    if known is None:
+        raise StrategyError(
+            f"scores of {describe_model(model)} can't be kept: nothing tells it from others, whose scores would be taken for "
+            "its own. Write a function at the top of a module, or set its `fingerprint`, a text that changes whenever its "
+            "scores would; EncoderSimilarity, MaxSim and from_compressor take name=…"
+        )
+    return known
 
 
 def score_keys(fingerprint: str, query: str, texts: Sequence[str]) -> list[bytes]:
@@ -258,7 +264,7 @@ class Limited:
             raise StrategyError(f"the seconds of Limited must be a number above 0, got {self.seconds!r}")
 
     @property
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> str | None:
         """The model's."""
         return as_reranker(self.reranker).fingerprint
 
