@@ -23,17 +23,17 @@ from qdrant_rerank._internals import (
     ToolFilters,
     ToolHit,
     ToolSpec,
+    aask_filters,
     as_mapping,
-    both,
+    ask_filters,
+    cap_k,
     check_retriever,
     name_arguments,
     narrow,
-    pick_filters,
     pick_threshold,
     show_as,
     value_at,
 )
-from qdrant_rerank.planning import PayloadSchema, apayload_schema, payload_schema
 
 from .retriever import QdrantRerankRetriever
 
@@ -126,13 +126,15 @@ def search_tool(
 ) -> QdrantSearchTool:
     """A search tool for agents, whose arguments are typed by the payload that the retriever may see.
 
-    With `filters` it reads a sample of the payload, through the retriever's filters (see `payload_schema`).
+    With `filters` it reads a sample of the payload, through the retriever's filters (see `payload_schema`). With a
+    `fixed_filter` or a filter of the retriever's it warns of keys there that no point has.
 
     Args:
         retriever: what is searched; its `fixed_filter` is the place for a tenant, which the model neither sees nor changes.
         filters: payload keys that the model may filter by, e.g. `["metadata.category", "metadata.year"]`; or key → type, where
             None has the type looked up.
-        max_k: the most documents of a call; without the model's word it is the retriever's `k`.
+        max_k: the most documents of a call, or as many as the strategy can give if that is fewer; without the model's word it
+            is the retriever's `k`.
         name: the tool's name.
         description: what the model is told that it finds here; say which documents they are.
         max_tokens: how long an answer may be, estimated as three bytes of UTF-8 a token.
@@ -146,13 +148,12 @@ def search_tool(
         StrategyError: a key isn't there, can't be filtered by, or is in the fixed filter; or a number can't be.
     """
     check_retriever(retriever, QdrantRerankRetriever)
-    if not isinstance(filters, PickedFilters):
-        schema = PayloadSchema(retriever.collection_name)
-        if filters:
-            client = retriever._executor(Executor).clients.sync()  # pyright: ignore[reportPrivateUsage]  # of this package
-            schema = payload_schema(client, schema.collection, filter=both(retriever.fixed_filter, retriever.filter))
-        filters = pick_filters(filters, schema, retriever.fixed_filter, only_types=runtime_filter is not None)
-    spec = ToolSpec(filters, max_k, retriever.k, max_tokens, pick_threshold(low_confidence, retriever.strategy))
+    picked = filters
+    if not isinstance(picked, PickedFilters):
+        executor = retriever._executor(Executor)  # pyright: ignore[reportPrivateUsage]  # of this package
+        picked = ask_filters(executor, picked, retriever.filter, only_types=runtime_filter is not None)
+    most = cap_k(max_k, retriever.strategy, retriever.options)
+    spec = ToolSpec(picked, most, retriever.k, max_tokens, pick_threshold(low_confidence, retriever.strategy))
     return QdrantSearchTool(
         name=name,
         description=description,
@@ -167,10 +168,7 @@ def search_tool(
 async def asearch_tool(retriever: QdrantRerankRetriever, **settings: Any) -> QdrantSearchTool:
     """As `search_tool`, without blocking the event loop."""
     check_retriever(retriever, QdrantRerankRetriever)
-    if filters := settings.get("filters"):
-        client: Any = retriever._executor(AsyncExecutor).clients.asynchronous()  # pyright: ignore[reportPrivateUsage]
-        seen_through = both(retriever.fixed_filter, retriever.filter)
-        schema = await apayload_schema(client, retriever.collection_name, filter=seen_through)
-        only_types = settings.get("runtime_filter") is not None
-        settings["filters"] = pick_filters(filters, schema, retriever.fixed_filter, only_types=only_types)
+    executor = retriever._executor(AsyncExecutor)  # pyright: ignore[reportPrivateUsage]  # of this package
+    filters, only_types = settings.get("filters", ()), settings.get("runtime_filter") is not None
+    settings["filters"] = await aask_filters(executor, filters, retriever.filter, only_types=only_types)
     return search_tool(retriever, **settings)

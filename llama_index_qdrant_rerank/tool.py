@@ -11,6 +11,7 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index.core.tools.types import AsyncBaseTool, ToolMetadata, ToolOutput
 from qdrant_client import models
 
+from qdrant_rerank import SearchOptions
 from qdrant_rerank._internals import (
     TOOL_DESCRIPTION,
     TOOL_NAME,
@@ -20,15 +21,15 @@ from qdrant_rerank._internals import (
     ToolFilters,
     ToolHit,
     ToolSpec,
-    both,
+    aask_filters,
+    ask_filters,
+    cap_k,
     check_retriever,
     name_arguments,
     narrow,
-    pick_filters,
     pick_threshold,
     show_as,
 )
-from qdrant_rerank.planning import PayloadSchema, apayload_schema, payload_schema
 
 from .retriever import QdrantRerankRetriever
 
@@ -134,13 +135,15 @@ def search_tool(
 ) -> QdrantSearchTool:
     """A search tool for agents, whose arguments are typed by the payload that the retriever may see.
 
-    With `filters` it reads a sample of the payload, through the retriever's filters (see `payload_schema`).
+    With `filters` it reads a sample of the payload, through the retriever's filters (see `payload_schema`). With a
+    `fixed_filter` or a filter of the retriever's it warns of keys there that no point has.
 
     Args:
         retriever: what is searched; its `fixed_filter` is the place for a tenant, which the model neither sees nor changes.
         filters: payload keys that the model may filter by, e.g. `["category", "year"]`; or key → type, where None has
             the type looked up.
-        max_k: the most nodes of a call; without the model's word it is the retriever's `similarity_top_k`.
+        max_k: the most nodes of a call, or as many as the strategy can give if that is fewer; without the model's word it is
+            the retriever's `similarity_top_k`.
         name: the tool's name.
         description: what the model is told that it finds here; say which documents they are.
         max_tokens: how long an answer may be, estimated as three bytes of UTF-8 a token.
@@ -155,14 +158,13 @@ def search_tool(
         StrategyError: a key isn't there, can't be filtered by, or is in the fixed filter; or a number can't be.
     """
     check_retriever(retriever, QdrantRerankRetriever)
-    if not isinstance(filters, PickedFilters):
-        schema = PayloadSchema("")
-        if filters:
-            executor = retriever._source.executor()  # pyright: ignore[reportPrivateUsage]  # of this package
-            schema = payload_schema(executor.clients.sync(), executor.collection, filter=_seen_through(retriever))
-        filters = pick_filters(filters, schema, retriever.fixed_filter, only_types=runtime_filter is not None)
+    picked = filters
+    if not isinstance(picked, PickedFilters):
+        executor = retriever._source.executor()  # pyright: ignore[reportPrivateUsage]  # of this package
+        picked = ask_filters(executor, picked, _options(retriever).filter, only_types=runtime_filter is not None)
     threshold = pick_threshold(None if low_confidence == "auto" and node_postprocessors else low_confidence, retriever.strategy)
-    spec = ToolSpec(filters, max_k, retriever.similarity_top_k, max_tokens, threshold)
+    most = cap_k(max_k, retriever.strategy, _options(retriever))
+    spec = ToolSpec(picked, most, retriever.similarity_top_k, max_tokens, threshold)
     return QdrantSearchTool(retriever, spec, name, description, runtime_filter, node_postprocessors)
 
 
@@ -170,18 +172,14 @@ def search_tool(
 async def asearch_tool(retriever: QdrantRerankRetriever, **settings: Any) -> QdrantSearchTool:
     """As `search_tool`, without blocking the event loop."""
     check_retriever(retriever, QdrantRerankRetriever)
-    if filters := settings.get("filters"):
-        executor = retriever._source.async_executor()  # pyright: ignore[reportPrivateUsage]
-        client: Any = executor.clients.asynchronous()
-        schema = await apayload_schema(client, executor.collection, filter=_seen_through(retriever))
-        only_types = settings.get("runtime_filter") is not None
-        settings["filters"] = pick_filters(filters, schema, retriever.fixed_filter, only_types=only_types)
+    executor = retriever._source.async_executor()  # pyright: ignore[reportPrivateUsage]  # of this package
+    filters, only_types = settings.get("filters", ()), settings.get("runtime_filter") is not None
+    settings["filters"] = await aask_filters(executor, filters, _options(retriever).filter, only_types=only_types)
     return search_tool(retriever, **settings)
 
 
-def _seen_through(retriever: QdrantRerankRetriever) -> models.Filter | None:
-    options = retriever._options.search_options  # pyright: ignore[reportPrivateUsage]
-    return both(retriever.fixed_filter, options.filter)
+def _options(retriever: QdrantRerankRetriever) -> SearchOptions:
+    return retriever._options.search_options  # pyright: ignore[reportPrivateUsage]
 
 
 def _hits(nodes: Sequence[NodeWithScore]) -> list[ToolHit]:

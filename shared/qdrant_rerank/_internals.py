@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .adapters import KeepsExecutors, find_unknown
     from .agent_tools import BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall
     from .agent_tools import ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow
-    from .agent_tools import PickedFilters, pick_filters, pick_threshold, show_as
+    from .agent_tools import PickedFilters, aask_filters, ask_filters, cap_k, pick_filters, pick_threshold, show_as
     from .capabilities import ABILITIES, Engine, engine_of
     from .clients import AsyncClientLike, Clients, client_options, close_on_error, find_delay, grpc_port_of
     from .coalescing import Coalescer, ThreadCoalescer, can_share, is_large
@@ -71,10 +71,11 @@ if TYPE_CHECKING:
     from .models.wrappers import CacheCounts, as_reranker, find_fingerprint, score_keys
     from .payload import AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at
     from .payload_mistakes import read_by_strategy
+    from .payload_schema import hide_values
     from .plan import check_strategy, plan_on
     from .points import SPARE, annotate, notes_of, root_keys, select_payload, settle, widen, with_keys
     from .query import Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict
-    from .request_parts import conditions_of, models_within, parts_of, strict_limits
+    from .request_parts import conditions_of, models_within, parts_of, restricts, strict_limits
     from .rerank import BEYOND, Candidate, DocumentReranker, MUTE, MissingText, READ, Unread, warn_of_distances
     from .trained import names_points, random_points
     from .schema import Kind as VectorKind, read_node_schema
@@ -99,7 +100,7 @@ else:
             "find_unknown, KeepsExecutors",
             "agent_tools": "BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall, "
             "ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow, pick_filters, "
-            "pick_threshold, PickedFilters, show_as",
+            "pick_threshold, PickedFilters, aask_filters, ask_filters, cap_k, show_as",
             "capabilities": "ABILITIES, Engine, engine_of",
             "clients": "AsyncClientLike, Clients, client_options, close_on_error, find_delay, grpc_port_of",
             "coalescing": "Coalescer, ThreadCoalescer, can_share, is_large",
@@ -149,10 +150,11 @@ else:
             "models.wrappers": "CacheCounts, as_reranker, find_fingerprint, score_keys",
             "payload": "AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at",
             "payload_mistakes": "read_by_strategy",
+            "payload_schema": "hide_values",
             "plan": "check_strategy, plan_on",
             "points": "SPARE, annotate, notes_of, root_keys, select_payload, settle, widen, with_keys",
             "query": "Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict",
-            "request_parts": "conditions_of, models_within, parts_of, strict_limits",
+            "request_parts": "conditions_of, models_within, parts_of, restricts, strict_limits",
             "rerank": "BEYOND, Candidate, DocumentReranker, MUTE, MissingText, READ, Unread, warn_of_distances",
             "trained": "names_points, random_points, FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, "
             "find_missing, has, instead, kind_of, leaves, psi, shift",

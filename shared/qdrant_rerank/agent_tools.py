@@ -13,26 +13,36 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
+from bisect import bisect_left
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Any, Final, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from qdrant_client import models
 
+from .capabilities import Capabilities
 from .engine_errors import read_failure
-from .errors import ClientError, PlanError, StrategyError, did_you_mean
-from .payload_schema import PayloadSchema, PayloadType
-from .query import both, not_a_filter
-from .request_parts import keys_in
+from .errors import ClientError, FormatError, Lint, PayloadError, PlanError, QueryError, StrategyError, did_you_mean, warn
+from .executor import AsyncExecutor, Executor
+from .payload_mistakes import FIXED, find_filter_mistakes, find_keys, find_meant
+from .payload_schema import PayloadSchema, PayloadType, apayload_schema, payload_schema
+from .query import SearchOptions, Target, both, not_a_filter
+from .request_parts import keys_in, restricts
+from .schema import Schema, aread_schema, read_schema
+from .steps import Flow, adrive, arun, drive, run
 from .strategies import Strategy
 from .values import is_finite, is_whole
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ToolFilters: TypeAlias = "Sequence[str] | Mapping[str, PayloadType | None] | PickedFilters"
-"""Payload keys that the model may filter by; or key → type, where None has the type looked up; or what was made of them."""
+ToolKeys: TypeAlias = Sequence[str] | Mapping[str, PayloadType | None]
+"""Payload keys that the model may filter by; or key → type, where None has the type looked up."""
+ToolFilters: TypeAlias = "ToolKeys | PickedFilters"
+"""These keys, or what was made of them."""
 LowConfidence: TypeAlias = float | Literal["auto"] | None
 """Below which score the best document is said to be doubtful; by itself where scores are probabilities; or never."""
 TOOL_NAME: Final = "search_documents"
@@ -49,7 +59,16 @@ _DOUBTFUL: Final = 0.5  # of a probability of relevance
 _RANGES: Final = ("integer", "float", "datetime")
 USABLE: Final = ("keyword", "uuid", "bool", *_RANGES)
 """Types that a model can filter by."""
-_NOT_SET_UP: Final = ("unauthorized", "forbidden", "not found", "strict mode", "wrong dimension", "wrong vector")
+_SORTS: Final = {"day": "datetime"}  # what a sample tells apart, and a filter doesn't
+_NOT_SET_UP: Final = (
+    *("unauthorized", "forbidden", "not found", "strict mode", "too large", "wrong dimension", "wrong vector", "bad request"),
+)
+_NOT_THE_MODELS: Final = (
+    *(PlanError, ClientError, StrategyError, QueryError, PayloadError, FormatError),
+    *(TypeError, LookupError, AttributeError, NameError, ImportError, NotImplementedError),
+)
+"""Errors that other words of a model don't avert: a request-time value that is missing, a text that isn't where it should be,
+a mistake in the program's encoder or reranker."""
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -112,7 +131,8 @@ class PickedFilters(tuple[FilterArgument, ...]):
 class ToolCall:
     """One call of the tool, checked and capped: what to search for, and how many documents.
 
-    `filter` is what the model asks for, `filters` the same in words, by argument; `notes` tell the model what was changed.
+    `filter` is what the model asks for, `filters` the same in words, by argument; `notes` tell the model what was changed, and
+    `hints` what to try where nothing is found.
     """
 
     query: str
@@ -120,6 +140,7 @@ class ToolCall:
     filter: models.Filter | None = None
     filters: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,7 +183,7 @@ class ToolSpec:
         object.__setattr__(self, "k", min(self.k, self.max_k))
 
     def parameters(self) -> dict[str, Any]:
-        """The JSON Schema of the arguments."""
+        """The JSON Schema of the arguments; all but the query may be null, as strict schemas have a model send each of them."""
         properties: dict[str, Any] = {
             "query": {"type": "string", "description": "What to search for, in a few words or a sentence."},
             "k": {
@@ -174,6 +195,8 @@ class ToolSpec:
         }
         for each in self.filters:
             properties |= each.properties()
+        for name in properties.keys() - {"query"}:
+            properties[name] = _or_null(properties[name])
         return {"type": "object", "properties": properties, "required": ["query"], "additionalProperties": False}
 
     def model(self) -> type[BaseModel]:
@@ -216,12 +239,14 @@ class ToolSpec:
             notes.append(f"k is {capped}: it is a whole number from 1 to {self.max_k}.")
         conditions: list[models.Condition] = []
         words: list[str] = []
+        hints: list[str] = []
         for each in self.filters:
             try:
-                conditions += _conditions(each, given, words, notes)
+                conditions += _conditions(each, given, words, hints)
             except _Refusal as refusal:
                 return _cut(str(refusal), self.max_tokens * BYTES_OF_A_TOKEN)
-        return ToolCall(query, capped, models.Filter(must=conditions) if conditions else None, tuple(words), tuple(notes))
+        filter = models.Filter(must=conditions) if conditions else None
+        return ToolCall(query, capped, filter, tuple(words), tuple(notes), tuple(hints))
 
     def answer(self, call: ToolCall, hits: Sequence[ToolHit]) -> str:
         """The hits as text for a model, within the budget; what to try where there are none."""
@@ -229,7 +254,9 @@ class ToolSpec:
         if not hits:
             if call.filters:
                 asked = _cut(" and ".join(call.filters), _LEAST_TOKENS)
-                return f"{notes}No document was found with {asked}. Search again without some of these, or with other values."
+                hints = "".join(f" {hint}" for hint in call.hints)
+                said = f"{notes}No document was found with {asked}. Search again without some of these, or with other values."
+                return _cut(said + hints, self.max_tokens * BYTES_OF_A_TOKEN)
             return (
                 f"{notes}No document was found. Search again with other words; if none is found again, say that there is none."
             )
@@ -263,7 +290,7 @@ class ToolSpec:
                 f"arguments change that, so don't call again; {end}"
             )
         kind, failure = type(error).__name__, read_failure(error)
-        if isinstance(error, PlanError | ClientError) or failure.kind in _NOT_SET_UP:
+        if isinstance(error, _NOT_THE_MODELS) or failure.kind in _NOT_SET_UP or failure.is_formula_s:
             return f"The search failed ({kind}): the tool isn't set up as it should be. Don't call again; {end}"
         if failure.passes:
             return f"The search failed ({kind}): there was no answer in time. Call again once; if it fails again, {end}"
@@ -289,6 +316,10 @@ def narrow(call: ToolCall, runtime_filter: Callable[[], object] | None) -> model
         raise RuntimeFilterError(f"runtime_filter failed with a {type(error).__name__}; nothing was searched") from error
     if not isinstance(only, models.Filter):
         raise RuntimeFilterError(f"runtime_{not_a_filter(only)}; nothing was searched")
+    if not restricts(only):
+        raise RuntimeFilterError(
+            "runtime_filter gave a filter without a condition, which keeps nothing out; nothing was searched"
+        )
     return both(only, call.filter)
 
 
@@ -303,10 +334,11 @@ def show_as(twin: Callable[P, R]) -> Callable[[Callable[..., Coroutine[Any, Any,
 
 
 def pick_filters(
-    filters: Sequence[str] | Mapping[str, PayloadType | None],
+    filters: ToolKeys,
     schema: PayloadSchema,
     fixed: models.Filter | None = None,
     *,
+    anywhere: Mapping[str, tuple[str, ...]] | None = None,
     only_types: bool = False,
 ) -> PickedFilters:
     """The arguments for these payload keys.
@@ -315,28 +347,43 @@ def pick_filters(
         filters: payload keys, e.g. `metadata.category`; or key → type, where None has the type looked up.
         schema: what is known of the payload, through the filters that each search is within.
         fixed: the retriever's fixed filter, whose keys aren't the model's.
+        anywhere: payload keys, with types, of points that the filters may keep out: for where they leave too few to tell by.
         only_types: whether values and ranges are left out, as they may be other tenants'.
 
     Raises:
-        StrategyError: a key is not there, can't be filtered by, or is one of the fixed filter's.
+        StrategyError: a key is not there, can't be filtered by, or is one of the fixed filter's; or a type is none, or
+            another than the values'.
     """
     if isinstance(filters, str):
         raise StrategyError(f"filters takes payload keys in a list, got the text {filters!r}")
     hidden, taken, made = filter_keys(fixed), {"query", "k"}, list[FilterArgument]()
     types = filters if isinstance(filters, Mapping) else {}
+    known: Mapping[str, Sequence[str]] = {each.key: tuple(each.types) for each in schema.keys} or anywhere or {}
+    plain = {each.replace("[]", ""): each for each in known}
     for key in dict.fromkeys(filters):
         if key.replace("[]", "") in hidden:
             raise StrategyError(
                 f"{key!r} is in the retriever's fixed_filter, which a model must not name: leave it out of filters"
             )
         found, kind = schema.get(key), types.get(key)
-        if schema.points and found is None and kind is None:
-            hint = did_you_mean(key, [each.key for each in schema.keys])
+        there: Sequence[str] = known.get(key, ())
+        if kind is not None and kind not in USABLE:
             raise StrategyError(
-                f"none of {schema.points} points looked at has {key!r}{hint or '.'} For a rare key give its type: "
-                f"filters={{{key!r}: 'keyword'}}"
+                f"filters={{{key!r}: {kind!r}}}: there is no such type to filter by{did_you_mean(str(kind), USABLE) or '.'} "
+                f"Types are {', '.join(USABLE)}; with None it is looked up"
             )
-        kind = kind or (None if found is None else found.type)
+        if known and key not in known and kind is None:
+            meant = find_meant(key.replace("[]", ""), plain)
+            hint = "." if meant is None else f": did you mean {plain[meant]!r}?"
+            raise StrategyError(
+                f"no point that was looked at has {key!r}{hint} For a rare key give its type: filters={{{key!r}: 'keyword'}}"
+            )
+        if kind is not None and there and not any(_is_alike(kind, each) for each in there):
+            raise StrategyError(
+                f"filters={{{key!r}: {kind!r}}}: the points that were looked at hold {' and '.join(there)} values there, which "
+                f"such a filter never finds: leave the type to the look-up, filters={{{key!r}: None}}"
+            )
+        kind = kind or cast("PayloadType | None", next(iter(there), None if found is None else found.index))
         if kind is not None and kind not in USABLE:
             raise StrategyError(f"{key!r} holds {kind} values; a model can filter by {', '.join(USABLE)}")
         name = _name(key, taken, kind)
@@ -348,6 +395,89 @@ def pick_filters(
         taken |= set(argument.names)
         made.append(argument)
     return PickedFilters(made)
+
+
+def _is_alike(kind: str, other: str) -> bool:
+    """Whether a filter for values of one type finds those of the other: both are numbers, or both texts of some kind."""
+    numbers, texts = ("integer", "float"), ("keyword", "text", "uuid")
+    return kind == other or any(kind in each and other in each for each in (numbers, texts))
+
+
+def ask_filters(
+    executor: Executor,
+    filters: ToolKeys,
+    own: models.Filter | None = None,
+    *,
+    only_types: bool = False,
+    report: Callable[[Lint], None] = warn,
+) -> PickedFilters:
+    """The arguments for these payload keys, of what the executor's fixed filter and the retriever's `own` let see.
+
+    `report` is called with mistakes in these filters: keys that no point has.
+    """
+    reads = payload_schema, read_schema, run
+    return drive(_ask_filters(executor, executor.clients.sync, reads, filters, own, only_types, report), lambda call: call())
+
+
+async def aask_filters(
+    executor: AsyncExecutor, filters: ToolKeys, own: models.Filter | None = None, *, only_types: bool = False
+) -> PickedFilters:
+    """As `ask_filters`, without blocking the event loop."""
+    reads, open_client = (apayload_schema, aread_schema, arun), executor.clients.asynchronous
+    return await adrive(_ask_filters(executor, open_client, reads, filters, own, only_types, warn), lambda call: call())
+
+
+def _ask_filters(
+    executor: Executor | AsyncExecutor,
+    open_client: Callable[[], Any],
+    reads: tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]],
+    filters: ToolKeys,
+    own: models.Filter | None,
+    only_types: bool,
+    report: Callable[[Lint], None],
+) -> Generator[Callable[[], Any], Any, PickedFilters]:
+    read_payload, read_collection, run_flow = reads
+    fixed, schema = executor.fixed_filter, PayloadSchema(executor.collection)
+    if filters:
+        schema = yield partial(read_payload, open_client(), schema.collection, filter=both(fixed, own))
+    mistakes, anywhere = list[Lint](), dict[str, tuple[str, ...]]()
+    if fixed is not None or own is not None:
+        with suppress(Exception):  # the first search says what is wrong
+            collection = yield partial(read_collection, open_client(), schema.collection)
+            target = Target(collection, Capabilities((0, 0, 0), executor.clients.engine), executor.payload)
+            mistakes, anywhere = yield partial(run_flow, _look_beyond(fixed, own, target), executor)
+    for each in mistakes:
+        report(each)
+    return pick_filters(filters, schema, fixed, anywhere=anywhere, only_types=only_types)
+
+
+def _look_beyond(
+    fixed: models.Filter | None, own: models.Filter | None, target: Target
+) -> Flow[tuple[list[Lint], Mapping[str, tuple[str, ...]]]]:
+    """Mistakes in the keys of filters that hold in every call, and the keys that the points beyond them have."""
+    mistakes, options = list[Lint](), SearchOptions()
+    for filter, whose in ((fixed, FIXED), (own, "the retriever's filter")):
+        if filter is not None:
+            mistakes += yield from find_filter_mistakes(filter, whose, target, options)
+    found = yield from find_keys(target, options, beyond=True)
+    return mistakes, {key: tuple(_SORTS.get(each, each) for each in types) for key, types in found.items()}
+
+
+def cap_k(max_k: int, strategy: Strategy, options: SearchOptions) -> int:
+    """The most documents of a call, where the strategy can give as many: it may read or keep fewer candidates.
+
+    `options` are those of each call, beside its `k`.
+    """
+    if not is_whole(max_k, 1):
+        return max_k  # which `ToolSpec` refuses
+    target = Target(Schema("", {}), Capabilities((0, 0, 0), "local"))
+
+    def is_beyond(k: int) -> bool:
+        return any(strategy.options_problems(replace(options, limit=k), target))
+
+    if not is_beyond(max_k) or is_beyond(1):  # what one can't have is told by the first search
+        return max_k
+    return bisect_left(range(1, max_k + 1), True, key=is_beyond)
 
 
 def pick_threshold(low_confidence: LowConfidence, strategy: Strategy) -> float | None:
@@ -379,14 +509,14 @@ class _Refusal(Exception):
 
 
 def _conditions(
-    each: FilterArgument, given: Mapping[str, Any], words: list[str], notes: list[str]
+    each: FilterArgument, given: Mapping[str, Any], words: list[str], hints: list[str]
 ) -> Iterator[models.Condition]:
-    """The conditions that the arguments for one key mean; adds them in words, and what was changed."""
+    """The conditions that the arguments for one key mean; adds them in words, and what values there were."""
     present = [name for name in each.names if name in given]
     if not present:
         return
     if each.type in _RANGES:
-        yield _range(each, given, words)
+        yield from _range(each, given, words)
         return
     name, value = each.name, given[each.name]
     if each.type == "bool":
@@ -404,19 +534,15 @@ def _conditions(
     folded = {str(known).casefold(): str(known) for known in each.values}
     texts = [folded.get(str(item).strip().casefold(), _clean(str(item))) for item in items]
     strange = [text for text in texts if text not in each.values]
-    if each.is_complete and len(strange) == len(texts):
-        hint = did_you_mean(strange[0], [str(known) for known in each.values])
-        there = _list_briefly(each.values)
-        raise _Refusal(
-            f"No document has {name}={_brief(strange[0])}{hint or '.'} There are {there}. Call again with one, or without."
-        )
-    if each.is_complete and strange:
-        notes.append(f"No document has {name}={_brief(strange[0])}.")
+    if each.is_complete and strange:  # it may be there by now: the values are those of when the tool was made
+        hint = did_you_mean(_brief(strange[0])[1:-1], [str(known) for known in each.values])
+        said = f"When this tool was made, no document had {name}={_brief(strange[0])}{hint or '.'}"
+        hints.append(f"{said} There were {_list_briefly(each.values)}.")
     words.append(f"{name}={' or '.join(map(_brief, texts[:5]))}")
     yield models.FieldCondition(key=each.key, match=models.MatchAny(any=texts))
 
 
-def _range(each: FilterArgument, given: Mapping[str, Any], words: list[str]) -> models.FieldCondition:
+def _range(each: FilterArgument, given: Mapping[str, Any], words: list[str]) -> Iterator[models.FieldCondition]:
     low_name, high_name = each.names
     bounds: dict[str, Any] = {}
     for name, bound in ((low_name, "gte"), (high_name, "lte")):
@@ -424,6 +550,8 @@ def _range(each: FilterArgument, given: Mapping[str, Any], words: list[str]) -> 
         if value is None:
             continue
         read = _moment(value) if each.type == "datetime" else _number(value)
+        if isinstance(read, dt.datetime) and _is_no_limit(read, bound):
+            continue
         if read is None:
             what = "a date such as 2026-01-31" if each.type == "datetime" else "a number"
             raise _Refusal(f"The argument {name} must be {what}. Call again with one, or without {name}.")
@@ -432,7 +560,8 @@ def _range(each: FilterArgument, given: Mapping[str, Any], words: list[str]) -> 
         bounds[bound] = read
         words.append(f"{name}={_write_value(value if isinstance(read, dt.datetime) else read)}")
     kind = models.DatetimeRange if each.type == "datetime" else models.Range
-    return models.FieldCondition(key=each.key, range=kind(**bounds))
+    if bounds:
+        yield models.FieldCondition(key=each.key, range=kind(**bounds))
 
 
 def _number(value: Any) -> float | int | None:
@@ -449,13 +578,20 @@ def _number(value: Any) -> float | int | None:
 
 
 def _moment(value: Any) -> dt.datetime | None:
-    """The moment that an ISO 8601 text names; None if it names none, or none that a day can be added to."""
+    """The moment that an ISO 8601 text names; None if it names none."""
     try:
         moment = dt.datetime.fromisoformat(str(value).strip())
-        moment = moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
-        return moment if moment.year < dt.MAXYEAR else None
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
+    except OverflowError:  # before the first year or after the last in UTC
+        return moment.replace(tzinfo=dt.UTC)
+
+
+def _is_no_limit(moment: dt.datetime, bound: str) -> bool:
+    """Whether a model means by the first or the last year of the calendar that there is no bound."""
+    return moment.year == (dt.MAXYEAR if bound == "lte" else dt.MINYEAR)
 
 
 def _name(key: str, taken: set[str], kind: PayloadType | None) -> str:
@@ -468,6 +604,12 @@ def _name(key: str, taken: set[str], kind: PayloadType | None) -> str:
             return name
     number = next(n for n in range(2, len(taken) + 9) if not taken & set(FilterArgument(key, f"field_{n}", kind).names))
     return f"field_{number}"
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of an argument that may be left out, as pydantic writes what may be None."""
+    kept = {name: value for name, value in schema.items() if name != "description"}
+    return {"anyOf": [kept, {"type": "null"}], "description": schema["description"]}
 
 
 def _nothing() -> None:

@@ -30,8 +30,10 @@ from .models.base import Reranker, RerankerLike, ascore_texts, check_scores, sco
 from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders
 from .models.wrappers import as_reranker
 from .payload import PayloadLike, as_mapping
+from .payload_schema import hide_values
 from .plan import Plan, plan_on
 from .query import Fingerprints, Query, Quirks, SearchOptions, Target, not_a_filter, restrict
+from .request_parts import restricts
 from .schema import Schema, aread_node_schema, aread_schema, read_node_schema, read_schema
 from .search import (
     asend,
@@ -149,7 +151,8 @@ class _Base:
             payload: where a point's text is, for the model: a preset's name, a `PayloadMapping` or a function.
             capabilities: what the server can do; asked of it if None.
             fixed_filter: only points that meet it, in every search that this executor makes for whatever reason; no call can
-                leave it out or replace it, so that it is the place for a tenant.
+                leave it out or replace it, so that it is the place for a tenant. Where nothing is found, other points are
+                asked for the names of their payload keys, as this filter's may be misspelt.
             retries: how often a request is made again, at most, after what may pass (see `Retries`), within the call's timeout:
                 a server that is away, overloaded or asks to wait. None is made again unless told so.
             schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
@@ -163,6 +166,8 @@ class _Base:
         """
         if fixed_filter is not None and not isinstance(fixed_filter, models.Filter):
             raise StrategyError(f"fixed_{not_a_filter(fixed_filter)}")
+        if fixed_filter is not None and not restricts(fixed_filter):
+            raise StrategyError("fixed_filter has no condition, so that it keeps nothing out: None says that all may be found")
         check_schema_ttl(schema_ttl)
         self.workers = Workers()
         self.clients = Clients(client, async_client)
@@ -263,7 +268,7 @@ class _Base:
 
     def _prepare(self, step: Search) -> Search:
         """`step` as it is sent: within the fixed filter, and guarded against a schema that is true no longer."""
-        if self.fixed_filter is not None:
+        if self.fixed_filter is not None and not step.keys_alone:
             everywhere = self.clients.engine == "local"  # which hands a filter on to all searches since 1.20 only
             step = replace(step, requests=[restrict(request, self.fixed_filter, everywhere) for request in step.requests])
         return guard(step)
@@ -539,7 +544,7 @@ class Executor(_Base):
         if not all(answers) and self._seen is not None and finds_nothing(asked, answers):
             fresh = self._read_again(self._seen, time.monotonic())
             check_vectors(asked, fresh.schema)
-        return answers
+        return hide_values(answers) if step.keys_alone else answers
 
     def _ask_again(self, client: QdrantClient, step: Search, place: Place) -> list[Points]:
         left = time_left(step.timeout)
@@ -725,7 +730,7 @@ class AsyncExecutor(_Base):
         if not all(answers) and self._seen is not None and finds_nothing(asked, answers):
             fresh = await self._read_again(self._seen, time.monotonic())
             check_vectors(asked, fresh.schema)
-        return answers
+        return hide_values(answers) if step.keys_alone else answers
 
     async def _ask_again(self, client: AsyncCalls, step: Search, place: Place) -> list[Points]:
         left = time_left(step.timeout)

@@ -4,7 +4,9 @@ It takes a suspicion: no result has the key, or nothing meets the call's filter.
 executor's fixed filter, and kept as long as what is known of the collection; a query whose keys are there asks for nothing
 more. For a key that no sampled point has, one request looks for a point that has it, unless the collection is large. Nothing is
 said of fewer than 20 points, nor of keys whose payload index holds points, which are there for rare values. A call's own filter
-isn't part of the sample: a misspelt key lets nothing through. Of other keys only the one that is meant is shown.
+isn't part of the sample: a misspelt key lets nothing through. The same goes for the keys of the fixed filter: where nothing is
+found, they are looked for beyond it, in a search that brings back nothing but keys and types. Of other keys only the one that
+is meant is shown.
 
 A value of another type is told where no sampled point has the right one: a key with values of several types may be read by
 each, and alternatives of a filter may be there for each. Text matches no number, a whole number no float (but with an integer
@@ -76,6 +78,7 @@ _STORED: Final[dict[str, tuple[str, str, str]]] = {
 _RANGES: Final = {"integer": "numbers", "float": "numbers", "day": "date-times", "datetime": "date-times"}
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _FORMULA: Final = "the formula"
+FIXED: Final = "the fixed_filter"
 _MARKS: Final = re.compile(r'\[\d*\]|"')
 
 
@@ -205,6 +208,10 @@ def tell_mistakes(
 ) -> Flow[None]:
     """Warn of keys that the results let suspect and a sample confirms; one search where the sample isn't there yet."""
     quirks = target.quirks
+    if not points and target.fixed_filter is not None and (memory := ("", "", FIXED)) not in quirks.checked:
+        quirks.checked.add(memory)
+        for lint in (yield from find_filter_mistakes(target.fixed_filter, FIXED, target, options)):
+            warn(lint)
     if points:
         read = list(read_in_results(strategy, options, params))
     else:
@@ -220,22 +227,52 @@ def tell_mistakes(
 
 def find_mistakes(strategy: Strategy, options: SearchOptions, target: Target) -> Flow[list[Lint]]:
     """What `tell_mistakes` would warn of, before any query: always by a sample."""
-    return (yield from _confirm([*read_by_strategy(strategy), *_read_by_call(options)], options, target))
+    found = list[Lint]()
+    if target.fixed_filter is not None:
+        found += yield from find_filter_mistakes(target.fixed_filter, FIXED, target, options)
+    return found + (yield from _confirm([*read_by_strategy(strategy), *_read_by_call(options)], options, target))
 
 
-def _confirm(suspects: Sequence[Reading], options: SearchOptions, target: Target) -> Flow[list[Lint]]:
-    """What a sample confirms of these."""
+def find_filter_mistakes(filter: models.Filter, whose: str, target: Target, options: SearchOptions) -> Flow[list[Lint]]:
+    """Mistakes about the keys of a filter that holds in every call, and so may leave no points to tell by.
+
+    Points beyond the fixed filter are looked at, for their keys and types alone.
+    """
+    return (yield from _confirm(list(_read_by_filter(filter, whose)), options, target, beyond=True))
+
+
+def _confirm(suspects: Sequence[Reading], options: SearchOptions, target: Target, *, beyond: bool = False) -> Flow[list[Lint]]:
+    """What a sample confirms of these, within the fixed filter or `beyond` it."""
     count = target.schema.points
     if not suspects or count is None or count < LEAST:
         return []
-    if (known := target.quirks.key_types) is None:
-        known = yield from _look(target, options)
-    if not known:
+    if not (known := (yield from find_keys(target, options, beyond=beyond))):
         return []
     mistaken = list(dict.fromkeys(suspects))
     absent = [each for each in mistaken if _is_absent(each, known, target)]
-    rare = (yield from _look_for(absent, options)) if absent and count <= SEARCHED else None
-    return list(_mistakes(mistaken, known, absent, rare, target))
+    rare = (yield from _look_for(absent, options, beyond)) if absent and count <= SEARCHED else None
+    return list(_mistakes(mistaken, known, absent, rare, target.quirks.sampled[beyond], target))
+
+
+def find_keys(target: Target, options: SearchOptions, *, beyond: bool = False) -> Flow[Mapping[str, tuple[str, ...]]]:
+    """The payload's keys, with types, of random points within the fixed filter or `beyond` it, once they were looked at.
+
+    None where there are too few points, or they can't be had.
+    """
+    quirks = target.quirks
+    if (known := quirks.key_types.get(beyond)) is not None:
+        return known
+    quirks.key_types[beyond] = {}  # what comes meanwhile doesn't ask as well
+    texts = _text_keys(target)
+    selector = models.PayloadSelectorExclude(exclude=list(texts)) if texts else True
+    request = random_points(SAMPLED, selector, None, target.schema)
+    try:
+        [points] = yield from Search([request], options.consistency, options.timeout, keys_alone=beyond)
+    except Exception:  # strict mode, or no right to: queries may do all the same, and go on
+        return {}
+    quirks.key_types[beyond] = known = _read_types([point.payload or {} for point in points], target)
+    quirks.sampled[beyond] = len(points)
+    return known
 
 
 def _shows(options: SearchOptions, reading: Reading) -> bool:
@@ -273,17 +310,8 @@ def _is_read(value: Any, kind: Kind) -> bool:
             return value is not None
 
 
-def _look(target: Target, options: SearchOptions) -> Flow[Mapping[str, tuple[str, ...]]]:
-    """The payload keys of a sample; none where there are too few points, or it can't be drawn."""
-    target.quirks.key_types = {}  # what comes meanwhile doesn't ask as well
-    texts = _text_keys(target)
-    selector = models.PayloadSelectorExclude(exclude=list(texts)) if texts else True
-    request = random_points(SAMPLED, selector, None, target.schema)
-    try:
-        [points] = yield from Search([request], options.consistency, options.timeout)
-    except Exception:  # strict mode, or no right to: queries may do all the same, and go on
-        return {}
-    payloads = [point.payload or {} for point in points]
+def _read_types(payloads: Sequence[Mapping[str, Any]], target: Target) -> dict[str, tuple[str, ...]]:
+    """Payload key → types of the values there; nothing of too few payloads."""
     found = read_payloads(target.schema, payloads, SAMPLED)
     known: dict[str, tuple[str, ...]] = {each.key: tuple(each.types) for each in found.keys if each.types}
     for key, types in [*known.items()]:
@@ -292,17 +320,15 @@ def _look(target: Target, options: SearchOptions) -> Flow[Mapping[str, tuple[str
             known[key] = tuple("day" if is_day else "datetime" for is_day in sorted(days))
         elif types == ("geo",):
             known |= {f"{key}.lat": ("float",), f"{key}.lon": ("float",)}
-    target.quirks.key_types = known
-    target.quirks.sampled = found.points
     return known
 
 
-def _look_for(absent: Sequence[Reading], options: SearchOptions) -> Flow[frozenset[str] | None]:
+def _look_for(absent: Sequence[Reading], options: SearchOptions, beyond: bool) -> Flow[frozenset[str] | None]:
     """Which of these keys some point has all the same; None where that can't be asked."""
     having = [models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=each.key))]) for each in absent]
     asked = [models.QueryRequest(filter=each, limit=1, with_payload=False) for each in having]
     try:
-        found = yield from Search(asked, options.consistency, options.timeout)
+        found = yield from Search(asked, options.consistency, options.timeout, keys_alone=beyond)
     except Exception:  # strict mode forbids filters without an index: the sample has to do
         return None
     return frozenset(each.key for each, points in zip(absent, found, strict=True) if points)
@@ -328,10 +354,11 @@ def _mistakes(
     known: Mapping[str, tuple[str, ...]],
     absent: Sequence[Reading],
     rare: frozenset[str] | None,
+    sampled: int,
     target: Target,
 ) -> Iterator[Lint]:
     collection, plain = target.schema.collection, {_MARKS.sub("", key): key for key in known}
-    none = "no point" if rare is not None else f"none of {target.quirks.sampled} sampled points"
+    none = "no point" if rare is not None else f"none of {sampled} sampled points"
     for each in readings:
         within = next((key for key in plain if key.startswith(f"{each.plain}.")), None)
         if each.plain in plain:
@@ -339,7 +366,7 @@ def _mistakes(
         elif within is not None:
             yield from _of_another_type(each, ("object",), f"name a key within, such as {plain[within]!r}", target)
         elif each in absent and each.key not in (rare or ()):
-            meant = _meant(each.plain, plain)
+            meant = find_meant(each.plain, plain)
             hint = "." if meant is None else f"; did you mean {plain[meant]!r}?"
             whose = each.whose[0].upper() + each.whose[1:]
             yield Lint("absent-key", f"{none} of {collection!r} has {each.key!r}{hint} {whose} {each.without}")
@@ -372,7 +399,7 @@ def _remedy(reading: Reading, there: str) -> str:
     return f"store {'ISO 8601 texts' if reading.kind == 'date-time' else reading.kind + 's'} there"
 
 
-def _meant(key: str, known: Iterable[str]) -> str | None:
+def find_meant(key: str, known: Iterable[str]) -> str | None:
     """The key that was meant: one with the same last part, or spelt nearly the same."""
     last, names = key.rpartition(".")[2], sorted(known, key=len)
     for name in names:

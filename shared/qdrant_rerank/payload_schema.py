@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from .schema import Schema, aread_schema, read_schema
-from .steps import adrive, drive
+from .steps import Points, adrive, drive
 from .trained import random_points
 from .values import as_table, as_text, is_finite
 
@@ -49,6 +49,14 @@ _SECRET_VALUE: Final = re.compile(
     r"|^(?:sk|pk|ghp|gho|xox\w|hf|glpat|AKIA|ASIA|eyJ|Bearer|Basic)[-_ \w]{6}"
     r"|^(?=\S*\d)(?=\S*[a-zA-Z])[\w+/=.-]{20,}$"
 )
+_SAY_NOTHING: Final[Mapping[str, Any]] = {
+    "integer": 0,
+    "float": 0.5,
+    "bool": True,
+    "datetime": "2000-01-01",
+    "uuid": "00000000-0000-0000-0000-000000000000",
+    "geo": {"lat": 0.0, "lon": 0.0},
+}
 _COUNTED: Final = ("keyword", "integer", "bool")
 _FACETED: Final = tuple(map(models.PayloadSchemaType, _COUNTED))
 
@@ -262,6 +270,29 @@ def read_payloads(schema: Schema, payloads: Sequence[Mapping[str, Any]], limit: 
     keys = [found.schema(key, len(payloads), whole, indexes.get(key)) for key, found in seen.items()]
     keys += [PayloadKeySchema(key, {}, 0.0, index=index) for key, index in indexes.items() if key not in seen]
     return PayloadSchema(schema.collection, len(payloads), tuple(sorted(keys, key=lambda each: each.key)))
+
+
+def hide_values(answers: Sequence[Points]) -> list[Points]:
+    """Points of which only the payload's keys are left, and values of the types that were there: nobody's ids or values."""
+    return [
+        [models.ScoredPoint(id=0, version=0, score=0.0, payload=_hide(point.payload or {})) for point in points]
+        for points in answers
+    ]
+
+
+def _hide(value: Any) -> Any:
+    """A value of the same type that says nothing, with the keys of objects kept."""
+    match _type_of(value):
+        case "object" if isinstance(value, Mapping):
+            return {name: _hide(each) for name, each in value.items()}
+        case "array":
+            return [_hide(each) for each in value[:_ITEMS]]
+        case "text":
+            return "x" * (1 if len(value) <= _KEYWORD and value.isprintable() else _KEYWORD + 1)
+        case "datetime" if len(value) > len("2000-01-01"):
+            return "2000-01-01T00:00:00Z"
+        case kind:
+            return _SAY_NOTHING.get(kind)
 
 
 def _countable(found: PayloadSchema) -> list[str]:

@@ -161,7 +161,8 @@ class Quirks:
         distrusts_indexes: whether an index of numbers that the schema has didn't keep what it should: it may be gone since.
         samples: payloads of random points, by the call's filter and by what learned formulas read of them; the latest few.
         payloads: some random points' whole payloads, once they were looked at.
-        key_types: payload key → types of the values that some random points have there, once they were looked at.
+        key_types: payload key → types of the values that some random points have there, once they were looked at: within the
+            fixed filter (under False), and whatever that is (under True).
         sampled: how many points those were.
         checked: which keys, and as what, were looked for in it.
     """
@@ -170,8 +171,8 @@ class Quirks:
     distrusts_indexes: bool = False
     samples: dict[tuple[str, ...], Sample] = field(default_factory=dict)
     payloads: tuple[Mapping[str, Any], ...] = ()
-    key_types: Mapping[str, tuple[str, ...]] | None = None
-    sampled: int = 0
+    key_types: dict[bool, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    sampled: dict[bool, int] = field(default_factory=dict)
     checked: set[tuple[str, ...]] = field(default_factory=set)
 
     def forget_samples(self) -> None:

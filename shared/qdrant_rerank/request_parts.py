@@ -145,10 +145,18 @@ def abilities_of(value: Any) -> Iterator[AbilityName]:
 
 
 def bad_paths(value: Any) -> Iterator[str]:
-    """What is wrong with payload paths inside a request or a filter, each once."""
+    """What is wrong with payload paths inside a request or a filter, or with conditions on them, each once."""
     for path in dict.fromkeys(_paths(value)):
         if problem := path_problem(path):
             yield problem
+    conditions = (each for each in models_within(value) if isinstance(each, models.FieldCondition))
+    for key in dict.fromkeys(each.key for each in conditions if _is_idle(each)):
+        yield f"the condition on {key!r} asks nothing of it: give it match=, range= or another"
+
+
+def _is_idle(condition: models.FieldCondition) -> bool:
+    """Whether a condition has a key alone, which servers refuse, and local mode lets nothing through."""
+    return all(asked is None for name, asked in condition if name != "key")
 
 
 def _paths(value: Any) -> Iterator[str]:
@@ -181,6 +189,11 @@ def conditions_of(filter: models.Filter) -> Iterator[Any]:
                 yield from conditions_of(each)
             else:
                 yield each
+
+
+def restricts(filter: models.Filter) -> bool:
+    """Whether a filter has a condition, and so may keep something out."""
+    return next(conditions_of(filter), None) is not None
 
 
 MOST_FOR_MMR: Final = 2**14  # candidates that MMR chooses among

@@ -82,12 +82,15 @@ class Search(_Asks[list[Points]]):
     is one more round trip; its groups come back flattened, best group first.
 
     `schema` is what the requests were made for, if what is made of their scores depends on it: answers are checked against it.
+    With `keys_alone` an executor's fixed filter doesn't hold, and of the points it finds only the names of payload keys and the
+    types of their values come back (see `payload_schema.hide_values`).
     """
 
     requests: Sequence[Request]
     consistency: models.ReadConsistency | None = None
     timeout: float | None = None
     schema: Schema | None = field(default=None, compare=False, repr=False)
+    keys_alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -320,7 +323,7 @@ def _company(step: Step) -> object:
         case Embed():
             return Embed, step.using
         case Search():
-            return Search, repr(step.consistency), step.timeout
+            return Search, repr(step.consistency), step.timeout, step.keys_alone
         case Score() | Scores():
             return Scores
     assert_never(step)

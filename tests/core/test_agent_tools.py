@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
 import httpx
@@ -10,19 +11,20 @@ import pytest
 from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from qdrant_rerank import Formula, Nearest, Rerank, StrategyError, from_json, score, to_json
+from qdrant_rerank import Formula, Mmr, Nearest, Rerank, SearchOptions, Strategy, StrategyError, from_json, score, to_json
 from qdrant_rerank._internals import (
     FilterArgument,
     ToolCall,
     ToolHit,
     ToolSpec,
     Trained,
+    cap_k,
     filter_keys,
     narrow,
     pick_filters,
     pick_threshold,
 )
-from qdrant_rerank.errors import ClientError, PlanError
+from qdrant_rerank.errors import ClientError, PayloadError, PlanError, QueryError, ScoringError
 from qdrant_rerank.expressions import sigmoid
 from qdrant_rerank.planning import PayloadKeySchema, PayloadSchema, ValueCount
 
@@ -60,7 +62,10 @@ def condition(**arguments: Any) -> models.FieldCondition:
 def test_arguments_are_typed() -> None:
     parameters = SPEC.parameters()
     assert parameters["required"] == ["query"]
-    properties = parameters["properties"]
+    assert {name for name, each in parameters["properties"].items() if {"type": "null"} not in each.get("anyOf", [])} == {
+        "query"
+    }
+    properties = {name: {**each, **each.get("anyOf", [{}])[0]} for name, each in parameters["properties"].items()}
     assert properties["k"]["maximum"] == 10
     assert properties["category"]["items"] == {"type": "string", "enum": ["Fox", "dog"]}
     assert "e.g. 'red', 'blue'" in properties["tags"]["description"]
@@ -111,14 +116,12 @@ def test_k_is_clamped_and_the_model_is_told(k: Any, capped: int) -> None:
         ({"k": [1]}, "k must be"),
         ({"catgory": "x"}, "no argument 'catgory': did you mean 'category'? The arguments are query, k, category, tags"),
         ({"filter": {"must": []}}, "no argument 'filter'"),
-        ({"category": "foy"}, "No document has category='foy'"),
         ({"category": {"$ne": 1}}, "category must be a list of at most 50 texts"),
         ({"tags": ["x"] * 51}, "tags must be a list of at most 50 texts"),
         ({"new": "perhaps"}, "new must be true or false"),
         ({"min_year": "soon"}, "min_year must be a number"),
         ({"max_day": "tomorrow"}, "max_day must be a date such as 2026-01-31"),
-        ({"max_day": "9999-12-31"}, "max_day must be a date"),
-        ({"max_day": "0001-01-01T00:00:00+23:00"}, "max_day must be a date"),
+        ({"max_day": "0000-00-00"}, "max_day must be a date"),
     ],
 )
 def test_what_cant_be_comes_back_as_text_that_says_what_to_send(arguments: dict[str, Any], said: str) -> None:
@@ -127,10 +130,43 @@ def test_what_cant_be_comes_back_as_text_that_says_what_to_send(arguments: dict[
     assert "Call again" in text
 
 
-def test_an_unknown_value_beside_a_known_one_is_told_and_searched_for() -> None:
+def test_values_that_were_unknown_are_searched_for_as_they_may_be_there_by_now_and_said_where_nothing_is_found() -> None:
     call = read(category=["dog", "cat"])
-    assert call.notes == ("No document has category='cat'.",)
+    assert call.notes == ()
     assert call.filters == ("category='dog' or 'cat'",)
+    assert condition(category="foy").match == models.MatchAny(any=["foy"])
+    said = SPEC.answer(read(category="foy"), [])
+    assert said.startswith(
+        "No document was found with category='foy'. Search again without some of these, or with other values."
+    )
+    assert said.endswith(" When this tool was made, no document had category='foy'. There were 'Fox', 'dog'.")
+    assert "was made" not in SPEC.answer(read(category="foy"), HITS)
+
+
+def bounds(**arguments: Any) -> models.DatetimeRange | None:
+    filter = read(**arguments).filter
+    if filter is None:
+        return None
+    assert isinstance(filter.must, list)
+    [only] = filter.must
+    assert isinstance(only, models.FieldCondition)
+    assert isinstance(only.range, models.DatetimeRange)
+    return only.range
+
+
+def test_the_first_and_the_last_year_mean_no_limit() -> None:
+    for lasting in ("9999-12-31", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-10:00"):
+        assert bounds(max_day=lasting) is None
+        assert read(max_day=lasting).filters == ()
+        found = bounds(min_day=lasting)
+        assert found is not None
+        assert found.gte is not None
+    for early in ("0001-01-01", "0001-01-01T00:00:00+23:00"):
+        assert bounds(min_day=early) is None
+        assert bounds(max_day=early) is not None
+    both = bounds(min_day="2026-01-02", max_day="9999-12-31")
+    assert both is not None
+    assert (both.gte, both.lt, both.lte) == (dt.datetime(2026, 1, 2, tzinfo=dt.UTC), None, None)
 
 
 def test_a_long_query_is_cut_and_odd_characters_do_no_harm() -> None:
@@ -182,6 +218,18 @@ FAILURES: dict[str, tuple[Exception, str]] = {
     "odd": (ValueError("http://user:secret@host"), "The search failed (ValueError). Call again once, with other words"),
     "slow": (TimeoutError("secret"), "The search failed (TimeoutError): there was no answer in time. Call again once; if"),
     "plan": (PlanError(["no vector 'secret'"]), "failed (PlanError): the tool isn't set up as it should be. Don't call again"),
+    "param": (QueryError("secret"), "failed (QueryError): the tool isn't set up as it should be. Don't call again"),
+    "text": (PayloadError("secret"), "failed (PayloadError): the tool isn't set up as it should be. Don't call again"),
+    "mistake": (KeyError("secret"), "failed (KeyError): the tool isn't set up as it should be. Don't call again"),
+    "refused": (
+        UnexpectedResponse(400, "Bad Request", b"secret", httpx.Headers()),
+        "failed (UnexpectedResponse): the tool isn't set up as it should be. Don't call again",
+    ),
+    "formula": (
+        UnexpectedResponse(400, "Bad Request", b"Expected number value for secret in the payload", httpx.Headers()),
+        "failed (UnexpectedResponse): the tool isn't set up as it should be. Don't call again",
+    ),
+    "model": (ScoringError("secret"), "The search failed (ScoringError). Call again once, with other words"),
     "closed": (ClientError("secret"), "failed (ClientError): the tool isn't set up as it should be. Don't call again"),
     "key": (
         UnexpectedResponse(401, "Unauthorized", b"secret", httpx.Headers()),
@@ -199,7 +247,7 @@ def test_a_failure_says_what_to_do_and_nothing_of_the_error(name: str) -> None:
     assert "secret" not in text
 
 
-@pytest.mark.parametrize("runtime_filter", [lambda: int("acme"), lambda: None])
+@pytest.mark.parametrize("runtime_filter", [lambda: int("acme"), lambda: None, lambda: models.Filter(must=[])])
 def test_a_run_that_brings_no_filter_is_not_searched_for_and_no_other_arguments_are_asked_for(runtime_filter: Any) -> None:
     with pytest.raises(StrategyError) as caught:
         narrow(read(), runtime_filter)
@@ -268,6 +316,14 @@ def test_filters_are_typed_by_the_schema_and_have_names_of_their_own() -> None:
     [
         ("category", "takes payload keys in a list"),
         (["metadata.categroy"], "has 'metadata.categroy': did you mean 'metadata.category'? For a rare key give its type"),
+        (["metadata.year"], "no point that was looked at has 'metadata.year': did you mean 'year'?"),
+        (["zzz"], "has 'zzz'. For a rare key give its type: filters={'zzz': 'keyword'}"),
+        (
+            {"year": "str"},
+            "filters={'year': 'str'}: there is no such type to filter by. Types are keyword, uuid, bool, integer",
+        ),
+        ({"year": "flaot"}, "there is no such type to filter by: did you mean 'float'?"),
+        ({"year": "keyword"}, "hold integer values there, which such a filter never finds: leave the type to the look-up"),
         (["text"], "'text' holds text values"),
         (["tenant"], "'tenant' is in the retriever's fixed_filter, which a model must not name"),
         (["users[].name"], "fixed_filter"),
@@ -283,6 +339,39 @@ def test_filters_that_cant_be_are_refused(filters: Any, said: str) -> None:
     with pytest.raises(StrategyError) as caught:
         pick_filters(filters, SCHEMA, fixed)
     assert said in str(caught.value)
+
+
+def test_where_filters_leave_too_few_points_keys_are_those_of_all_points() -> None:
+    anywhere = {"metadata.tags": ("keyword",), "year": ("integer",), "metadata.authors[].name": ("keyword",)}
+    few = PayloadSchema("docs")
+    [year] = pick_filters(["year"], few, anywhere=anywhere)
+    assert year == FilterArgument("year", "year", "integer")
+    for wrong, meant in (("metadata.tagsss", "metadata.tags"), ("name", "metadata.authors[].name")):
+        with pytest.raises(StrategyError, match=rf"has '{wrong}': did you mean '{re.escape(meant)}'\? For a rare key"):
+            pick_filters([wrong], few, anywhere=anywhere)
+    [indexed] = pick_filters(["rare"], PayloadSchema("docs", 40, (PayloadKeySchema("rare", {}, 0.0, index="datetime"),)))
+    assert indexed.type == "datetime"
+
+
+LIMITED: dict[str, tuple[Strategy, int]] = {
+    "rerank": (Rerank(reads=5).over(Nearest(limit=50)), 5),
+    "top_n": (Rerank(reads=5, top_n=3).over(Nearest(limit=50)), 10),
+    "unread": (Rerank(reads=5, unread="last").over(Nearest(limit=50)), 10),
+    "formula": (Formula(score()).over(Nearest(limit=7)), 7),
+    "on the client": (Formula(score()).over(Nearest(limit=7)).on_client(), 7),
+    "mmr": (Mmr(diversity=0.3).over(Nearest(limit=1)), 1),
+    "plain": (Nearest(), 10),
+    "impossible": (Rerank(reads=5).over(Formula(score()).over(Nearest(limit=2))), 10),
+}
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_k_is_capped_by_what_the_strategy_can_give(name: str) -> None:
+    strategy, most = LIMITED[name]
+    assert cap_k(10, strategy, SearchOptions()) == most
+    assert cap_k(0, strategy, SearchOptions()) == 0
+    if most == 7:
+        assert cap_k(10, strategy, SearchOptions(offset=3)) == 4
 
 
 @pytest.mark.parametrize("on_client", [False, True])

@@ -19,6 +19,7 @@ from qdrant_rerank import (
     Rerank,
     SearchOptions,
     Strategy,
+    StrategyError,
     affinity,
     datetime_field,
     field,
@@ -26,7 +27,8 @@ from qdrant_rerank import (
     score,
     when,
 )
-from qdrant_rerank._internals import Trained
+from qdrant_rerank._internals import Search, Trained, hide_values
+from qdrant_rerank.errors import PlanError
 from qdrant_rerank.expressions import rerank_score
 from qdrant_rerank.ingest import ensure_indexes
 from tests.engines import open_client
@@ -492,3 +494,149 @@ def test_keys_that_a_call_selects_are_looked_for_and_others_are_not(selected: An
         told = " ".join(text for each in caught if not (text := str(each.message)).startswith("each of the "))  # of shards
     assert ("'metadata.ratin'" in told) == (selected == ["metadata"])
     assert ("has 'rating'" in told) == (selected != ["metadata"])
+
+
+# The fixed filter, beyond which nothing is shown but keys
+
+OTHERS = "somebody else's"
+
+
+@pytest.fixture
+def shared() -> Any:
+    """A collection whose points are of two tenants, under `metadata.tenant`."""
+    client = CountingClient()
+    client.create_collection("docs", vectors_config=models.VectorParams(size=2, distance=models.Distance.COSINE))
+    stored = [
+        {"text": "t", "metadata": {"tenant": "A" if n % 2 else OTHERS, "year": n, "tags": ["x"], "by": [{"name": OTHERS}]}}
+        for n in range(60)
+    ]
+    client.upsert(
+        "docs", [models.PointStruct(id=n, vector=[1.0, 0.0], payload=each) for n, each in enumerate(stored)], wait=True
+    )
+    return client
+
+
+def only(*conditions: models.Condition) -> models.Filter:
+    return models.Filter(must=list(conditions))
+
+
+FIXED = "The fixed_filter lets none of them through"
+MISSPELT: dict[str, tuple[models.Filter, str]] = {
+    "prefix": (only(condition("tenant", "A")), f"no point of 'docs' has 'tenant'; did you mean 'metadata.tenant'? {FIXED}"),
+    "spelling": (only(condition("metadata.tenent", "A")), "has 'metadata.tenent'; did you mean 'metadata.tenant'?"),
+    "alternatives": (models.Filter(should=[condition("tenant", "A")]), "did you mean 'metadata.tenant'?"),
+    "nothing like it": (only(condition("zzz", "A")), f"no point of 'docs' has 'zzz'. {FIXED}"),
+    "another type": (
+        only(models.FieldCondition(key="metadata.tenant", range=models.Range(gte=1))),
+        "hold text under 'metadata.tenant', and the fixed_filter reads a number there: it lets none of them through",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISSPELT)
+async def test_a_fixed_filter_that_lets_nothing_through_is_told_at_the_first_query(shared: Any, name: str) -> None:
+    fixed, said = MISSPELT[name]
+    executor = Executor(shared, "docs", fixed_filter=fixed)
+    [message] = told(executor, Nearest())
+    assert said in message
+    assert OTHERS not in message
+    plan = executor.answer(Nearest(), None, lambda plan: plan.check_keys())
+    assert message in map(str, plan.describe().warnings)
+    shared.calls.clear()
+    assert told(executor, Nearest()) == []  # once is enough
+    assert shared.calls == ["query_points"]
+    awaited = AsyncExecutor(shared, "docs", fixed_filter=fixed)
+    with pytest.warns(PlanWarning, match="fixed_filter"):
+        assert await awaited.retrieve(Nearest(), ASKED) == []
+
+
+def test_a_fixed_filter_whose_keys_are_there_is_not_told_of_and_costs_a_look_where_nothing_is_found(shared: Any) -> None:
+    executor = Executor(shared, "docs", fixed_filter=only(condition("metadata.tenant", "nobody")))
+    assert told(executor, Nearest()) == []
+    mine = Executor(shared, "docs", fixed_filter=only(condition("metadata.tenant", "A")))
+    told(mine, Nearest())
+    shared.calls.clear()
+    assert len(mine.retrieve(Nearest(), ASKED)) == 10
+    assert shared.calls == ["query_points"]
+
+
+def test_nothing_is_said_of_a_fixed_filter_where_there_are_too_few_points_or_they_cant_be_looked_at() -> None:
+    few = filled(CountingClient(), 19)
+    assert told(Executor(few, "docs", fixed_filter=only(condition("tenant"))), Nearest()) == []
+
+    class Strict(CountingClient):
+        def query_points(self, *args: Any, **options: Any) -> models.QueryResponse:
+            if isinstance(options.get("query"), models.SampleQuery):
+                raise ValueError("strict mode")
+            return super().query_points(*args, **options)
+
+    assert told(Executor(filled(Strict()), "docs", fixed_filter=only(condition("tenant"))), Nearest()) == []
+
+
+def test_of_points_beyond_the_fixed_filter_only_keys_and_types_come_back(shared: Any) -> None:
+    executor = Executor(shared, "docs", fixed_filter=only(condition("metadata.tenant", "A")))
+    request = models.QueryRequest(limit=60, with_payload=True, with_vector=True)
+    [points] = executor.search(Search([request], keys_alone=True))
+    assert len(points) == 60
+    hidden = {"tenant": "x", "year": 0, "tags": ["x"], "by": [{"name": "x"}]}
+    blank = models.ScoredPoint(id=0, version=0, score=0.0, payload={"text": "x", "metadata": hidden})
+    assert all(point == blank for point in points)
+    [mine] = executor.search(Search([request]))
+    assert len(mine) == 30
+
+
+def test_a_value_that_is_hidden_keeps_its_type() -> None:
+    values = {
+        "long": "word " * 20,
+        "line": "a\nb",
+        "real": 2.5,
+        "yes": False,
+        "day": "2031-07-06",
+        "time": "2031-07-06T10:00:00Z",
+        "id": "12345678-1234-1234-1234-123456789abc",
+        "place": {"lat": 46.1, "lon": 8.2},
+        "nested": [[3, "secret"]],
+        "none": None,
+        "infinite": float("inf"),
+    }
+    [[point]] = hide_values([[models.ScoredPoint(id=7, version=3, score=0.5, payload=values)]])
+    assert point == models.ScoredPoint(
+        id=0,
+        version=0,
+        score=0.0,
+        payload={
+            "long": "x" * 65,
+            "line": "x" * 65,
+            "real": 0.5,
+            "yes": True,
+            "day": "2000-01-01",
+            "time": "2000-01-01T00:00:00Z",
+            "id": "00000000-0000-0000-0000-000000000000",
+            "place": {"lat": 0.0, "lon": 0.0},
+            "nested": [[0, "x"]],
+            "none": None,
+            "infinite": None,
+        },
+    )
+    [[bare]] = hide_values([[models.ScoredPoint(id=7, version=3, score=0.5)]])
+    assert bare.payload == {}
+
+
+@pytest.mark.parametrize("fixed", [models.Filter(), models.Filter(must=[]), models.Filter(must=[models.Filter(should=[])])])
+def test_a_fixed_filter_without_a_condition_is_refused(client: Any, fixed: models.Filter) -> None:
+    with pytest.raises(StrategyError, match="fixed_filter has no condition, so that it keeps nothing out: None says"):
+        Executor(client, "docs", fixed_filter=fixed)
+
+
+def test_a_condition_that_asks_nothing_is_refused_wherever_it_is(client: Any) -> None:
+    idle, says = (
+        only(models.FieldCondition(key="metadata.topic")),
+        r"the condition on 'metadata.topic' asks nothing of it: give",
+    )
+    for executor, strategy, options in (
+        (Executor(client, "docs", fixed_filter=idle), Nearest(), None),
+        (Executor(client, "docs"), Nearest(filter=idle), None),
+        (Executor(client, "docs"), Nearest(), SearchOptions(filter=idle)),
+    ):
+        with pytest.raises(PlanError, match=says):
+            executor.retrieve(strategy, ASKED, options)

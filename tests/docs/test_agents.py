@@ -80,7 +80,10 @@ def test_the_blocks_for_langchain_run(capsys: pytest.CaptureFixture[str]) -> Non
     assert "5 documents were found" in out or "4 documents were found" in out
     assert len(reads) == 20
     assert "article" in options["news"].invoke({"query": "bikes", "category": ["rail"]})
-    assert options["tool"].args_schema.model_json_schema()["properties"]["category"]["items"]["enum"] == ["rail", "sea"]
+    assert options["tool"].args_schema.model_json_schema()["properties"]["category"]["anyOf"][0]["items"]["enum"] == [
+        "rail",
+        "sea",
+    ]
 
 
 def test_the_blocks_for_llama_index_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,7 +110,7 @@ def test_the_blocks_for_llama_index_run(capsys: pytest.CaptureFixture[str]) -> N
     assert out.count("4 documents were found") == 1
     assert out.count("2 documents were found") == 1
     properties = options["tool"].metadata.get_parameters_dict()["properties"]
-    assert properties["category"]["items"]["enum"] == ["rail", "sea"]
+    assert properties["category"]["anyOf"][0]["items"]["enum"] == ["rail", "sea"]
 
 
 async def test_the_blocks_for_mcp_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

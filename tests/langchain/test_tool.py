@@ -20,7 +20,7 @@ from langgraph.runtime import get_runtime
 from qdrant_client import models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever, QdrantSearchTool, asearch_tool, search_tool
-from qdrant_rerank import StrategyError
+from qdrant_rerank import Mmr, Nearest, PlanWarning, Rerank, Strategy, StrategyError
 from tests.engines import open_client
 from tests.hostile_calls import TENANTS, fill_two_tenants, hostile
 from tests.langchain.support import QUERY, STRATEGIES, WordEmbeddings, make, must
@@ -66,11 +66,49 @@ def test_what_a_model_is_told_is_typed_by_the_payload() -> None:
     assert (told["name"], told["description"]) == ("search_documents", "The guide.")
     parameters = told["parameters"]
     assert parameters["required"] == ["query"]
-    assert parameters["properties"]["category"]["items"]["enum"] == ["blog", "news", "paper"]
+    assert parameters["properties"]["category"]["anyOf"][0]["items"]["enum"] == ["blog", "news", "paper"]
     assert "about 1.5 to 36" in parameters["properties"]["min_popularity"]["description"]
     assert list(parameters["properties"]) == [
         *("query", "k", "category", "min_popularity", "max_popularity", "min_published", "max_published"),
     ]
+
+
+async def test_a_strict_schema_leaves_each_filter_out_by_null() -> None:
+    tool = search_tool(make(), filters=FILTERS)
+    strict = convert_to_openai_tool(tool, strict=True)["function"]
+    assert strict["strict"] is True
+    parameters = strict["parameters"]
+    assert parameters["additionalProperties"] is False
+    assert parameters["required"] == list(parameters["properties"])
+    for name, each in parameters["properties"].items():
+        assert (name == "query") != ({"type": "null"} in each.get("anyOf", []))
+    nothing: dict[str, Any] = dict.fromkeys(parameters["required"])
+    for said in (ask(tool, **nothing | {"query": QUERY}), await aask(tool, **nothing | {"query": QUERY})):
+        assert len(said.artifact) == 4
+
+
+@pytest.mark.parametrize(
+    "limited", [Rerank(reads=3).over(Nearest("dense", limit=20)), Mmr(diversity=0.3).over(Nearest("dense", limit=3))]
+)
+async def test_k_is_at_most_what_the_strategy_can_give_and_the_schema_says_so(limited: Strategy) -> None:
+    reranker = (lambda query, texts: [float(len(text)) for text in texts]) if isinstance(limited, Rerank) else None
+    own = make(strategy=limited, reranker=reranker, k=2)
+    for tool in (search_tool(own), await asearch_tool(own)):
+        assert convert_to_openai_tool(tool)["function"]["parameters"]["properties"]["k"]["anyOf"][0]["maximum"] == 3
+        assert len(ask(tool, query=QUERY, k=8).artifact) == 3
+
+
+def test_what_came_after_the_tool_was_made_is_found_by_it() -> None:
+    retriever = make()
+    tool = search_tool(retriever, filters=FILTERS)
+    assert "No document was found with category='drone'" in str(ask(tool, query=QUERY, category=["drone"]).content)
+    payload = {"page_content": "A new drone manual", "metadata": {"category": "drone"}}
+    assert retriever.client is not None
+    vectors: Any = {"dense": dense("A new drone manual")}
+    retriever.client.upsert(retriever.collection_name, [models.PointStruct(id=999, vector=vectors, payload=payload)], wait=True)
+    found = ask(tool, query=QUERY, category=["drone"])
+    assert [each.page_content for each in found.artifact] == ["A new drone manual"]
+    assert "When this tool was made" not in str(found.content)
 
 
 @pytest.mark.parametrize("strategy", ["dense", "formula_two_candidates", "mmr"])
@@ -183,6 +221,45 @@ def test_what_a_model_is_told_is_of_the_tenant_alone(shared: QdrantRerankRetriev
         search_tool(mine, filters=["metadata.tenant"])
 
 
+async def test_a_misspelt_key_in_a_filter_that_always_holds_is_told_when_the_tool_is_made(
+    shared: QdrantRerankRetriever,
+) -> None:
+    fixed = models.Filter(must=[models.FieldCondition(key="tenant", match=models.MatchValue(value="A"))])
+    for update, whose in (({"fixed_filter": fixed}, "The fixed_filter"), ({"filter": fixed}, "The retriever's filter")):
+        mine = shared.model_copy(update=update)
+        says = f"no point of 'two' has 'tenant'; did you mean 'metadata.tenant'. {whose} lets none of them through"
+        with pytest.warns(PlanWarning, match=says) as told:
+            search_tool(mine, filters=["metadata.year"])
+        assert "B-" not in str([each.message for each in told])
+        with pytest.warns(PlanWarning, match=says):
+            await asearch_tool(mine)
+        with (
+            pytest.warns(PlanWarning, match="has 'tenant'"),
+            pytest.raises(StrategyError, match=r"did you mean 'metadata\.topic'"),
+        ):
+            search_tool(mine, filters=["metadata.topicc"])
+        with (
+            pytest.warns(PlanWarning, match="has 'tenant'"),
+            pytest.raises(StrategyError, match=r"did you mean 'metadata\.year'"),
+        ):
+            await asearch_tool(mine, filters=["year"])
+    with pytest.warns(PlanWarning, match="no point of 'two' has 'tenant'.*The fixed_filter lets none"):
+        assert await shared.model_copy(update={"fixed_filter": fixed}).ainvoke("fox") == []
+
+
+def test_a_tenants_filter_that_is_right_is_not_told_of_nor_where_nothing_is_stored_or_can_be_asked() -> None:
+    client = open_client()
+    client.create_collection("empty", vectors_config=models.VectorParams(size=len(dense("x")), distance=models.Distance.COSINE))
+    fixed = must("tenent", "A")
+    for collection in ("empty", "nowhere"):
+        own = QdrantRerankRetriever(client=client, collection_name=collection, embedding=WordEmbeddings(), fixed_filter=fixed)
+        assert search_tool(own).spec.filters == ()
+    search_tool(
+        QdrantRerankRetriever(client=client, collection_name="empty", embedding=WordEmbeddings(), fixed_filter=fixed),
+        filters=["metadata.anything"],
+    )
+
+
 async def test_two_hundred_hostile_calls_raise_nothing_and_find_no_other_tenants_documents(
     shared: QdrantRerankRetriever,
 ) -> None:
@@ -216,7 +293,10 @@ async def test_a_tenant_that_is_known_at_run_time_comes_from_the_config_and_no_v
     told = str(convert_to_openai_tool(tool))
     assert "topic-" not in told
     assert "about" not in told
-    assert "'min_year': {'description': 'Only documents whose year is at least this.', 'type': 'integer'}" in told
+    nullable = (
+        "{'anyOf': [{'type': 'integer'}, {'type': 'null'}], 'description': 'Only documents whose year is at least this.'}"
+    )
+    assert f"'min_year': {nullable}" in told
     for tenant in TENANTS:
         config: RunnableConfig = {"configurable": {"tenant": tenant}}
         for said in (ask(tool, config, query="quick fox", k=10), await aask(tool, config, query="quick fox", k=10)):

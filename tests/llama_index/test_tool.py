@@ -18,7 +18,7 @@ from qdrant_client import models
 
 from llama_index_qdrant_rerank import QdrantRerankPostprocessor, QdrantRerankRetriever, QdrantSearchTool, search_tool
 from llama_index_qdrant_rerank import asearch_tool as make_async
-from qdrant_rerank import Formula, Mmr, Nearest, StrategyError, field, score
+from qdrant_rerank import Formula, Mmr, Nearest, PlanWarning, StrategyError, field, score
 from qdrant_rerank._internals import Trained
 from qdrant_rerank.expressions import sigmoid
 from tests.engines import open_client
@@ -69,11 +69,27 @@ def test_what_a_model_is_told_is_typed_by_the_tenants_payload_alone(two: QdrantV
     assert (told["name"], told["description"], told["parameters"]["required"]) == ("guide", "The guide.", ["query"])
     properties = told["parameters"]["properties"]
     assert list(properties) == ["query", "k", "topic", "min_year", "max_year"]
-    assert properties["topic"]["items"]["enum"] == ["A-topic-0", "A-topic-1", "A-topic-2"]
+    assert properties["topic"]["anyOf"][0]["items"]["enum"] == ["A-topic-0", "A-topic-1", "A-topic-2"]
     assert "about 0 to 39" in properties["min_year"]["description"]
     assert "tenant" not in str(told)
+    assert all((name == "query") != ({"type": "null"} in each.get("anyOf", [])) for name, each in properties.items())
+    assert len(tool.call(query="quick fox", topic=None, min_year=None, max_year=None, k=None).raw_output) == 5
     with pytest.raises(StrategyError, match="which a model must not name"):
         search_tool(over(two, fixed_filter=must("tenant", "A")), filters=["tenant"])
+
+
+async def test_k_is_at_most_what_the_strategy_can_give_and_the_schema_says_so(two: QdrantVectorStore) -> None:
+    own = over(two, strategy=Mmr(diversity=0.3).over(Nearest(limit=3)), similarity_top_k=2)
+    for tool in (search_tool(own), await make_async(own)):
+        assert tool.metadata.to_openai_tool()["function"]["parameters"]["properties"]["k"]["anyOf"][0]["maximum"] == 3
+        assert len(tool.call(query="quick fox", k=8).raw_output) == 3
+
+
+def test_what_came_after_the_tool_was_made_is_found_by_it(two: QdrantVectorStore) -> None:
+    tool = search_tool(over(two), filters=FILTERS)
+    assert "No document was found with topic='drone'" in tool.call(query="quick fox", topic=["drone"]).content
+    two.add([TextNode(id_=str(UUID(int=999)), text="A drone", metadata={"topic": "drone"}, embedding=dense("quick fox"))])
+    assert [each.node.get_content() for each in tool.call(query="quick fox", topic=["drone"]).raw_output] == ["A drone"]
 
 
 @pytest.mark.parametrize(
@@ -182,6 +198,23 @@ TENANT: ContextVar[str] = ContextVar("tenant")
 
 def of_tenant() -> models.Filter:
     return must("tenant", TENANT.get())
+
+
+async def test_a_misspelt_key_in_a_filter_that_always_holds_is_told_when_the_tool_is_made(two: QdrantVectorStore) -> None:
+    for settings, whose in (
+        ({"fixed_filter": must("tenent", "A")}, "The fixed_filter"),
+        ({"filter": must("tenent", "A")}, "The retriever's filter"),
+    ):
+        says = f"has 'tenent'; did you mean 'tenant'. {whose} lets none of them through"
+        with pytest.warns(PlanWarning, match=says) as told:
+            search_tool(over(two, **settings), filters=["year"])
+        assert "B-" not in str([each.message for each in told])
+        with pytest.warns(PlanWarning, match=says):
+            await make_async(over(two, **settings))
+        with pytest.warns(PlanWarning, match="has 'tenent'"), pytest.raises(StrategyError, match="did you mean 'topic'"):
+            search_tool(over(two, **settings), filters=["metadata.topic"])
+    with pytest.warns(PlanWarning, match="has 'tenent'.*The fixed_filter lets none"):
+        assert over(two, fixed_filter=must("tenent", "A")).retrieve("fox") == []
 
 
 async def test_two_hundred_hostile_calls_raise_nothing_and_find_no_other_tenants_nodes(two: QdrantVectorStore) -> None:

@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, cast
 
-from qdrant_client.models import Filter
-
 from .. import Executor, Query, SearchOptions, Strategy, StrategyError, __version__
 from .._internals import (
     BYTES_OF_A_TOKEN,
@@ -27,14 +25,16 @@ from .._internals import (
     ToolCall,
     ToolHit,
     ToolSpec,
+    ask_filters,
+    cap_k,
     did_you_mean,
     in_worker,
     load_extra,
-    pick_filters,
     pick_threshold,
+    restricts,
     value_at,
 )
-from ..planning import PayloadSchema, PayloadType, payload_schema
+from ..planning import PayloadType, payload_schema
 from .connect import WhereToSearch, connect
 from .models import QueryModels, Reranking, open_reranker
 from .options import ResultOptions, command, option, parse_params, split_list, without
@@ -121,18 +121,17 @@ def run_mcp(
     guard = _check_listen(listen)
     options, given = selection.options(), parse_params(params)
     fixed = options.filter
+    if fixed is not None and not restricts(fixed):
+        raise CommandError("--filter has no condition, so that it keeps nothing out: leave it out, or say what may be found")
     reranked = replace(reranking, text_keys=tuple(split_list(tools.text_key)))
     where = where.settle()
     with connect(where) as client:
         asked = replace(options, filter=None, timeout=where.timeout)
         executor, plan = make_plan(client, where, choice, asked, models, reranked, fixed_filter=fixed)
         check_params(plan, given)
-        keys = _read_keys(tools.filter_by)
-        schema = PayloadSchema(executor.collection)
-        if keys:
-            schema = payload_schema(client, executor.collection, filter=fixed)
+        picked = _pick(_read_keys(tools.filter_by), executor)
         threshold = pick_threshold("auto", plan.strategy)
-        spec = ToolSpec(_pick(keys, schema, fixed), tools.max_k, selection.k, tools.max_tokens, threshold)
+        spec = ToolSpec(picked, cap_k(tools.max_k, plan.strategy, SearchOptions()), selection.k, tools.max_tokens, threshold)
         with open_reranker(reranking.model) as executor.reranker:
             collection = ServedCollection(executor, plan.strategy, given, where.timeout, spec, tools.description)
             if listen.http is None:
@@ -155,12 +154,17 @@ def _read_keys(text: str | None) -> dict[str, PayloadType | None]:
     return keys
 
 
-def _pick(keys: Mapping[str, PayloadType | None], schema: PayloadSchema, fixed: Filter | None) -> tuple[FilterArgument, ...]:
+def _pick(keys: Mapping[str, PayloadType | None], executor: Executor) -> tuple[FilterArgument, ...]:
     try:
-        return pick_filters(keys, schema, fixed)
+        return ask_filters(executor, keys, report=_refuse_filter)
     except StrategyError as error:
-        said = re.sub(r"filters=\{'(.+)': '(\w+)'\}", r"--filter-by \1:\2", str(error))
+        said = re.sub(r"filters=\{'(.+?)': '(\w+)'\}", r"--filter-by \1:\2", str(error))
+        said = re.sub(r"filters=\{'(.+?)': None\}", r"--filter-by \1", said)
         raise CommandError(said.replace("out of filters", "out of --filter-by")) from error
+
+
+def _refuse_filter(mistake: object) -> None:
+    raise CommandError(str(mistake).replace("The fixed_filter", "--filter").replace("the fixed_filter", "--filter"))
 
 
 @dataclass(frozen=True)
