@@ -302,7 +302,7 @@ def refuse_unknown(given: Mapping[str, Any], known: Iterable[str], whose: str = 
     if whose == "retriever" and (instead := translate(given)):
         raise ValueError(instead)
     names = sorted(known)
-    if unknown := find_unknown(given, names):
+    if unknown := find_unknown(given, names, OWN):
         name, hint = unknown
         if whose == "retriever" and name in _CLIENT_OPTIONS:
             hint = ": from_existing_collection takes it"

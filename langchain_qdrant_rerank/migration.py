@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from qdrant_client import models
+
 from qdrant_rerank._internals import is_finite
 
 __all__ = ["translate"]
 
 _THEIRS: Final = ("search_type", "search_kwargs", "fetch_k", "lambda_mult")
-_SAME: Final = ("k", "filter", "offset", "score_threshold")
-_OPTIONS: Final = ("search_params", "consistency", "shard_key_selector", "timeout")
+_KINDS: Final = ("similarity", "mmr", "similarity_score_threshold")
+_SAME: Final = ("k", "filter", "offset", "score_threshold", "timeout")
+_OPTIONS: Final = ("search_params", "consistency", "shard_key_selector")
+_DENSE, _SPARSE = "", "langchain-sparse"  # langchain-qdrant's own names
+_NAMES: Final = "with the names of your collection's vectors, where they aren't langchain-qdrant's own"
 _FETCH_K: Final = 20  # langchain-qdrant's own
 _LAMBDA: Final = 0.5
 _SCALE: Final = (
@@ -39,35 +44,38 @@ def translate(given: Mapping[str, Any]) -> str | None:
     kind = given.get("search_type", "similarity")
     if kind == "similarity_score_threshold" and "score_threshold" in given:
         asked = {"score_threshold": given["score_threshold"], **asked}
-    arguments, notes = list[str](), list[str]()
-    for argument, note in _pairs(str(kind), asked):
-        arguments.append(argument)
+    arguments, notes = dict[str, str](), list[str]()
+    if kind not in _KINDS:
+        notes.append(f"there is no such search_type, but {', '.join(map(repr, _KINDS))}")
+    for argument, value, note in _pairs(str(kind), asked):
+        arguments |= {argument: value} if argument else {}
         notes += [note] if note else []
+    inside_options = [f"{name}={arguments.pop(name)}" for name in _OPTIONS if name in arguments]
     listed = " and ".join(theirs)
-    instead = f"pass {', '.join(arguments)} instead" if arguments else "leave it out"
+    written = [f"{name}={value}" for name, value in arguments.items()]
+    written += [f"options=SearchOptions({', '.join(inside_options)})"] if inside_options else []
+    instead = f"pass {', '.join(written)} instead" if written else "leave it out"
     why = f" ({'; '.join(notes)})" if notes else ""
     return f"{listed} {'is' if len(theirs) == 1 else 'are'} of as_retriever(), not of this retriever: {instead}{why}"
 
 
-def _pairs(kind: str, asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each argument to pass, and what is to be said of it."""
+def _pairs(kind: str, asked: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Each argument to pass, "" for none, with its value, and what is to be said of it."""
     if kind == "mmr" or "lambda_mult" in asked or "fetch_k" in asked:
         diversity, candidates = asked.get("lambda_mult", _LAMBDA), asked.get("fetch_k", _FETCH_K)
-        yield f"strategy=Mmr(diversity={_number(diversity)}, candidates_limit={_number(candidates)})", _DIVERSITY
+        yield "strategy", f"Mmr(diversity={_number(diversity)}, candidates_limit={_number(candidates)})", _DIVERSITY
     for name, value in asked.items():
         if name == "score_threshold" and kind == "similarity_score_threshold":
-            threshold = f"{2 * value - 1:.10g}" if is_finite(value) else "2t - 1"
-            yield f"score_threshold={threshold}", _SCALE
-        elif name in _SAME:
-            yield f"{name}={_number(value)}", ""
-        elif name in _OPTIONS:
-            yield f"{name}=…" if name == "timeout" else f"options=SearchOptions({name}=…)", ""
+            yield name, f"{2 * value - 1:.10g}" if is_finite(value) else "…", _SCALE
+        elif name in (*_SAME, *_OPTIONS):
+            yield name, _number(value), ""
         elif name == "hybrid_fusion":
-            yield "strategy=Fusion.rrf().over(…)", ""
+            fusion = "dbsf" if getattr(value, "fusion", value) == models.Fusion.DBSF else "rrf"
+            yield "strategy", f"Fusion.{fusion}().over(Nearest({_DENSE!r}, limit=100), Nearest({_SPARSE!r}, limit=100))", _NAMES
         elif name not in ("lambda_mult", "fetch_k"):
-            yield "no counterpart of " + name, ""
+            yield "", "", f"{name} has no counterpart here"
     if kind == "similarity_score_threshold" and "score_threshold" not in asked:
-        yield "score_threshold=…", _SCALE
+        yield "score_threshold", "…", _SCALE
 
 
 def _number(value: Any) -> str:

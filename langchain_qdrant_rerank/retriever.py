@@ -26,6 +26,7 @@ from qdrant_rerank._internals import (
     KeepsExecutors,
     QueryVector,
     Vectors,
+    add_params,
     as_mapping,
     both,
     check_count,
@@ -124,7 +125,9 @@ class _Call:
         elif self.vectors is not None:
             vectors = {_implied_name(plan): self.vectors}
         if isinstance(asked, Query):
-            return replace(asked, vectors={**vectors, **asked.vectors}, params={**self.params, **asked.params})
+            return replace(
+                asked, vectors={**vectors, **asked.vectors}, params=add_params(self.params, asked.params, self.strategy)
+            )
         if isinstance(asked, str):
             return Query(asked, vectors, self.params)
         raise QueryError(f"a query must be a text, got {type(asked).__name__} {asked!r}"[:500])
@@ -512,7 +515,7 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
             TypeError: an option that isn't there.
             QueryError: a value that can't be.
         """
-        if unknown := find_unknown(given, known := CallOptions.__annotations__):
+        if unknown := find_unknown(given, known := CallOptions.__annotations__, fields.OWN):
             if instead := translate(given):
                 raise TypeError(instead)
             raise TypeError(f"a call has no option {unknown[0]!r}; it takes {', '.join(known)}{unknown[1]}")
@@ -534,9 +537,9 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
             offset=given.get("offset"),
             timeout=value("timeout"),
         )
-        own_params = given.get("params")
-        params = {**self.params, **own_params} if own_params else self.params
-        return _Call(value("strategy"), options, params, given.get("vectors"), value("explanations"))
+        strategy, own_params = value("strategy"), given.get("params")
+        params = self.params if own_params is None else add_params(self.params, own_params, strategy)
+        return _Call(strategy, options, params, given.get("vectors"), value("explanations"))
 
     def _executor(self, kind: type[E]) -> E:
         parts: list[object] = [self.client, self.collection_name, self.embedding, self.sparse_embedding, self.encoders]

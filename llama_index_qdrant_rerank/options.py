@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Final, Self, TypedDict
@@ -13,19 +13,21 @@ from qdrant_client import models
 
 from qdrant_rerank import QueryError, SearchOptions, Strategy
 from qdrant_rerank._internals import (
+    add_params,
     check_count,
     check_filter,
     check_flag,
     check_options,
     check_strategy,
     find_unknown,
+    is_finite,
     timeout_problem,
 )
 
 from .filters import to_qdrant_filter
 from .nodes import NodeReader, point_ids
 
-__all__ = ["Options", "RetrievalOptions"]
+__all__ = ["Options", "RetrievalOptions", "refuse_unknown"]
 
 _DEFAULT: Final = SearchOptions()
 _DOC_ID: Final = "doc_id"
@@ -36,6 +38,54 @@ _OWN: Final = {
     "timeout": "timeout=…",
 }
 """The fields of `SearchOptions` for which there are arguments, and which."""
+
+
+_THEIRS: Final = ("vector_store_query_mode", "alpha", "sparse_top_k", "hybrid_top_k", "vector_store_kwargs", "k")
+_DENSE, _SPARSE = "text-dense", "text-sparse-new"  # LlamaIndex's own names
+_NAMES: Final = "with the names of your collection's vectors, where they aren't LlamaIndex's own"
+_RANKS: Final = "LlamaIndex adds up scaled scores, and RRF ranks, so that results differ"
+
+
+def refuse_unknown(given: Mapping[str, object], known: Iterable[str]) -> None:
+    """Refuse arguments that the constructor hasn't. Raises TypeError, which says what to pass instead."""
+    if unknown := find_unknown(given, known, _OWN):
+        raise TypeError(_translate(given) or f"the retriever has no argument {unknown[0]!r}{unknown[1]}")
+
+
+def _translate(given: Mapping[str, Any]) -> str | None:
+    """What to pass instead of the arguments of LlamaIndex's `VectorIndexRetriever` among these; None where there are none."""
+    theirs = [name for name in _THEIRS if name in given]
+    if not theirs:
+        return None
+    mode, alpha = given.get("vector_store_query_mode", "default"), given.get("alpha")
+    mode, inside = str(getattr(mode, "value", mode)), given.get("vector_store_kwargs")
+    arguments, notes = dict[str, str](), list[str]()
+    if mode == "sparse":
+        arguments["strategy"], notes = f"Nearest({_SPARSE!r})", [_NAMES]
+    elif mode == "hybrid" or (mode == "default" and {"alpha", "sparse_top_k", "hybrid_top_k"} & given.keys()):
+        is_weighed = is_finite(alpha) and 0 < alpha < 1 and alpha != 0.5
+        weights = f"weights=[{2 * alpha:.10g}, {2 - 2 * alpha:.10g}]" if is_weighed else ""
+        sparse = f"Nearest({_SPARSE!r}, limit={_show_number(given.get('sparse_top_k', 100))})"
+        arguments["strategy"] = f"Fusion.rrf({weights}).over(Nearest({_DENSE!r}, limit=100), {sparse})"
+        notes = [_RANKS, _NAMES]
+    elif mode != "default":
+        notes = [f"the mode {mode!r} has no counterpart here"]
+    for name in ("k", "hybrid_top_k"):
+        if name in given:
+            arguments["similarity_top_k"] = _show_number(given[name])
+    if isinstance(inside, Mapping):
+        arguments |= {"filter": "…"} if "qdrant_filters" in inside else {}
+        notes += [f"{name} has no counterpart here" for name in inside if name != "qdrant_filters"]
+    instead = (
+        f"pass {', '.join(f'{name}={value}' for name, value in arguments.items())} instead" if arguments else "leave it out"
+    )
+    why = f" ({'; '.join(notes)})" if notes else ""
+    listed = " and ".join(theirs)
+    return f"{listed} {'is' if len(theirs) == 1 else 'are'} of LlamaIndex's retriever, not of this one: {instead}{why}"
+
+
+def _show_number(value: Any) -> str:
+    return repr(value) if is_finite(value) else "…"
 
 
 class RetrievalOptions(TypedDict, total=False):
@@ -107,14 +157,15 @@ class Options:
             QueryError: a value can't be.
         """
         given: dict[str, Any] = dict(changes)
-        if unknown := find_unknown(given, known := sorted(RetrievalOptions.__annotations__)):
+        if unknown := find_unknown(given, known := sorted(RetrievalOptions.__annotations__), _OWN):
             raise TypeError(f"there is no option {unknown[0]!r}; there are {', '.join(known)}{unknown[1]}")
         if "options" in given:
             given["options"] = given["options"] or _DEFAULT
         narrowed = _restrictions(changes, reader)
         kept = {each.name for each in fields(self)}
         replaced = {name: value for name, value in given.items() if name in kept}
-        params = {**self.params, **(given.get("params") or {})}
+        added, strategy = given.get("params"), replaced.get("strategy") or self.strategy
+        params = self.params if added is None else add_params(self.params, added, strategy)
         return replace(self, **{**replaced, "params": params, "restrictions": (*self.restrictions, *narrowed)})
 
     @cached_property

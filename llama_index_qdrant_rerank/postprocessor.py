@@ -28,6 +28,7 @@ from qdrant_rerank._internals import (
     Points,
     RerankerLike,
     Workers,
+    add_params,
     as_reranker,
     check_options,
     check_reranker,
@@ -68,7 +69,10 @@ class _Postprocessor(BaseNodePostprocessor):
     def __init__(self, callback_manager: CallbackManager | None, params: Mapping[str, Any] | None, **settings: Any) -> None:
         if problem := timeout_problem(settings["timeout"]):
             raise QueryError(problem)
-        settings |= {"params": dict(params or {}), "callback_manager": callback_manager or CallbackManager()}
+        settings |= {
+            "params": dict(add_params({}, {} if params is None else params, None)),
+            "callback_manager": callback_manager or CallbackManager(),
+        }
         super().__init__(**settings)
         self._check_top_n()
 

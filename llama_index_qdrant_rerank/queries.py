@@ -11,8 +11,8 @@ from llama_index.core.base.embeddings.base import mean_agg
 from llama_index.core.schema import QueryBundle, QueryType
 from pydantic import BaseModel
 
-from qdrant_rerank import Query, QueryError
-from qdrant_rerank._internals import Embed, Explained, Flow, QueryVector
+from qdrant_rerank import Query, QueryError, Strategy
+from qdrant_rerank._internals import Embed, Explained, Flow, QueryVector, add_params
 from qdrant_rerank.planning import Plan
 
 __all__ = ["ParamsQueryBundle", "as_bundles", "as_query", "bundle_flow"]
@@ -76,7 +76,7 @@ def bundle_flow(
         QueryError: the bundle asks by an image, or there is nothing to embed.
         StrategyError: results of this strategy, or of groups, can't be explained.
     """
-    query = as_query(bundle, params)
+    query = as_query(bundle, params, plan.strategy)
     if bundle.embedding is None and bundle.custom_embedding_strs is None and bundle.image_path is None:  # a text alone
         return plan.answer(query, explanations)
     return _bring(plan, bundle, query, own_encoders, explanations)
@@ -97,10 +97,10 @@ def _bring(plan: Plan, bundle: QueryBundle, query: Query, own_encoders: frozense
     return (yield from plan.answer(Query(query.text, vectors, query.params, query.now), explanations))
 
 
-def as_query(bundle: QueryBundle, params: Mapping[str, Any]) -> Query:
+def as_query(bundle: QueryBundle, params: Mapping[str, Any], strategy: Strategy | None = None) -> Query:
     """What a bundle asks, with request-time values under those that it brings."""
     if isinstance(bundle, ParamsQueryBundle):
-        return Query(bundle.query_str, bundle.vectors, {**params, **bundle.params}, bundle.now)
+        return Query(bundle.query_str, bundle.vectors, add_params(params, bundle.params, strategy), bundle.now)
     return Query(bundle.query_str, params=params)
 
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Never, Self
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -35,7 +35,7 @@ from qdrant_rerank._internals import (
 from qdrant_rerank.planning import Capabilities, Plan, PlanDescription
 
 from .nodes import NodeReader, NodeText, as_metadata_mode
-from .options import Options, RetrievalOptions
+from .options import Options, RetrievalOptions, refuse_unknown
 from .queries import as_bundles, bundle_flow
 from .store import EncodersLike, ExecutorSettings, SparseLike, StoreVector, make_source
 from .tracing import dispatcher, report_retrievals
@@ -137,7 +137,9 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
         schema_ttl: float | None = SCHEMA_TTL,
         retries: int | Retries = 0,
         coalesce: bool = True,
+        **others: Never,
     ) -> None:
+        refuse_unknown(others, QdrantRerankRetriever.__init__.__annotations__.keys() - {"others", "return"})
         # the model's, so that its events are in this retriever's traces: in a trace of another's they would be kept for ever
         own = embed_model.callback_manager if isinstance(embed_model, BaseEmbedding) else Settings.callback_manager
         super().__init__(callback_manager or own, object_map, objects, verbose)

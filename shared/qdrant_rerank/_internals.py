@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from .payload import AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at
     from .payload_mistakes import read_by_strategy
     from .payload_schema import hide_values
-    from .plan import check_strategy, plan_on
+    from .plan import add_params, check_strategy, plan_on
     from .points import SPARE, annotate, notes_of, root_keys, select_payload, settle, widen, with_keys
     from .query import Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict
     from .request_parts import conditions_of, models_within, parts_of, restricts, strict_limits
@@ -151,7 +151,7 @@ else:
             "payload": "AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at",
             "payload_mistakes": "read_by_strategy",
             "payload_schema": "hide_values",
-            "plan": "check_strategy, plan_on",
+            "plan": "add_params, check_strategy, plan_on",
             "points": "SPARE, annotate, notes_of, root_keys, select_payload, settle, widen, with_keys",
             "query": "Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict",
             "request_parts": "conditions_of, models_within, parts_of, restricts, strict_limits",

@@ -151,14 +151,14 @@ def _identify(part: object) -> Hashable:
     return part if isinstance(part, str | int | float | Capabilities | PayloadMapping | Retries) else id(part)
 
 
-def find_unknown(given: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:
-    """The first name that isn't known, and a hint at what is meant; None if all are."""
+def find_unknown(given: Iterable[str], known: Iterable[str], own: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first name that isn't known, and a hint at what is meant; None if all are. `own` is as for `check_options`."""
     known = list(known)
     unknown = next((name for name in given if name not in known), None)
     if unknown is None:
         return None
     if "options" in known and unknown in {each.name for each in fields(SearchOptions)} - set(_NO_EFFECT):
-        return unknown, f": pass options=SearchOptions({unknown}=…)"
+        return unknown, f": pass {own.get(unknown, f'options=SearchOptions({unknown}=…)')}"
     return unknown, did_you_mean(unknown, known)
 
 

@@ -65,7 +65,9 @@ def _find_hidden(key: PayloadKey, index: models.PayloadSchemaType, schema: Schem
     what, hiding = _HIDDEN_BY[key.index]
     reads = f"{_READ_BY[key.index].format(key.key)} reads a {what}, but the collection {schema.collection!r} has"
     if index in hiding:
-        yield (f"{reads} {_a(index)} index on it, which hides {what}s from formulas: replace it by a {key.index.value} index")
+        read = _READ_BY.get(_Type.FLOAT if index == _Type.INTEGER else index, "").replace(")", ", default=…)").format(key.key)
+        instead = f"read it by {read}, or, if it holds {what}s, replace it" if read else "replace it"
+        yield f"{reads} {_a(index)} index on it, which hides {what}s from formulas: {instead} by a {key.index.value} index"
     elif (key.index, index) == (_Type.FLOAT, _Type.INTEGER) and not _answers_ranges(schema, key.key):
         yield (
             f"{reads} an integer index on it that is made without range=True, so that values with decimals fail the query: "

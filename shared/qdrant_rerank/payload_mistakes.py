@@ -28,7 +28,7 @@ from .errors import Lint, warn
 from .expressions.inspect import payload_keys, walk
 from .expressions.nodes import Affinity, Expression, When
 from .expressions.view import reader
-from .payload_schema import LEAST, read_payloads
+from .payload_schema import LEAST, read_payloads, type_of
 from .query import SearchOptions, Target
 from .steps import Flow, Points, Search
 from .strategies import Strategy
@@ -383,6 +383,12 @@ def _of_another_type(reading: Reading, types: Sequence[str], remedy: str, target
         f"the sampled points of {target.schema.collection!r} hold {_STORED[types[0]][0]} under {reading.key!r}, and "
         f"{reading.whose} {does} there: it {reading.without}; {remedy or _remedy(reading, types[0])}",
     )
+
+
+def name_reader(key: str, payload: Mapping[str, Any]) -> str:
+    """The function that reads the one value that a point has at a key, with a default; "" where there is none."""
+    values = list(reader(key)(payload) or ())
+    return _STORED[type_of(values[0])][1].format(key=key) if len(values) == 1 else ""
 
 
 def _remedy(reading: Reading, there: str) -> str:

@@ -261,7 +261,7 @@ def read_payloads(schema: Schema, payloads: Sequence[Mapping[str, Any]], limit: 
     for payload in payloads:
         there: dict[str, list[tuple[str, Any, bool]]] = {}
         for key, value, within in _leaves(payload):
-            there.setdefault(key, []).append((_type_of(value), value, within))
+            there.setdefault(key, []).append((type_of(value), value, within))
         for key, items in there.items():
             if key in seen or len(seen) < _KEYS:
                 seen.setdefault(key, _Seen()).add(items)
@@ -333,7 +333,7 @@ def _is_geo(value: Mapping[str, Any]) -> bool:
     return value.keys() == {"lat", "lon"}
 
 
-def _type_of(value: Any) -> str:
+def type_of(value: Any) -> str:
     """The type of a value; every text that is neither a date-time nor a UUID is "text" here."""
     match value:
         case bool():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -21,9 +22,9 @@ from .expressions.nodes import Expression, Raw
 from .expressions.view import path_problem
 from .formula_limits import filter_problems
 from .payload import AnyMapping, PayloadLike, as_mapping
-from .payload_mistakes import find_mistakes, read_in_results, tell_mistakes
+from .payload_mistakes import find_mistakes, name_reader, read_in_results, tell_mistakes
 from .points import turn_around
-from .query import Inputs, Query, SearchOptions, Target, both, check_query, embed_query, restrict
+from .query import Inputs, Query, SearchOptions, Target, both, check_params, check_query, embed_query, restrict
 from .request_parts import abilities_of, bad_paths, filter_limits, params_limits, request_limits, strict_limits
 from .schema import Schema
 from .steps import Flow, Points, Request, Search
@@ -38,6 +39,7 @@ _READ_AS: Final = {
     models.PayloadSchemaType.GEO: ("place", "geo_distance(…, {key!r}, default=…)"),
 }
 """What a formula reads by a type of index, and how it is written with a default."""
+_PLAIN: Final = re.compile(r"[\w-]+")
 _UNGUARDED: Final = (
     "the formula sends a part as it is, {part}, which no guard protects: it has to be a finite number for every candidate"
 )
@@ -79,6 +81,28 @@ def plan_on(strategy: Strategy, target: Target, options: SearchOptions | None = 
     if problems := [*resolved.problems(target), *made.problems()]:
         raise PlanError(dict.fromkeys(problems))
     return made.check_requests()
+
+
+def add_params(params: Mapping[str, Any], added: Mapping[str, Any], strategy: Strategy | None) -> Mapping[str, Any]:
+    """A retriever's request-time values with those of a call, which go first.
+
+    Raises:
+        QueryError: these are no mapping, or one looks like a misspelt name of what the strategy reads: the value that the
+            retriever has for it would count, and nobody would notice.
+    """
+    check_params(added)
+    if strategy is not None and params:
+        _check_names(added, strategy)
+    return {**params, **added}
+
+
+def _check_names(params: Mapping[str, Any], strategy: Strategy) -> None:
+    known = strategy.params()
+    for name in params:
+        hint = did_you_mean(str(name), known.keys() - params.keys()) if name not in known else ""
+        if hint:
+            there = ", ".join(map(repr, sorted(known)))
+            raise QueryError(f"the strategy reads no request-time value {name!r}; it reads: {there}{hint}")
 
 
 @dataclass(frozen=True)
@@ -331,12 +355,7 @@ class Plan:
         Values that nothing reads are fine otherwise: an application may pass all it knows of a user to every strategy.
         """
         check_query(query)
-        known = self.strategy.params()
-        for name in query.params:
-            hint = did_you_mean(str(name), known.keys() - query.params.keys()) if name not in known else ""
-            if hint:
-                there = ", ".join(map(repr, sorted(known)))
-                raise QueryError(f"the strategy reads no request-time value {name!r}; it reads: {there}{hint}")
+        _check_names(query.params, self.strategy)
 
     @cached_property
     def _readings(self) -> frozenset[tuple[str, ...]]:
@@ -362,12 +381,13 @@ class Plan:
         if not keys:
             return []
         filters = [lack for key in keys for lack in self._lacking(key)]
-        within = both(self._reachable, self.options.filter)
+        within, roots = both(self._reachable, self.options.filter), {key.partition(".")[0] for key in keys}
+        shown = models.PayloadSelectorInclude(include=sorted(roots)) if all(map(_PLAIN.fullmatch, roots)) else False
         shard_key = self.options.shard_key_selector
         try:
             found = yield from Search(
                 [
-                    models.QueryRequest(filter=both(within, lack), limit=1, with_payload=False, shard_key=shard_key)
+                    models.QueryRequest(filter=both(within, lack), limit=1, with_payload=shown, shard_key=shard_key)
                     for lack in filters
                 ],
                 self.options.consistency,
@@ -396,7 +416,10 @@ class Plan:
         if without:
             yield f"{said} {without[0].id!r} of {self.target.schema.collection!r} has no such payload: {remedy}"
         elif unreadable:
-            yield f"{said} {unreadable[0].id!r} of {self.target.schema.collection!r} doesn't hold one {what} there: {remedy}"
+            [point, *_] = unreadable
+            if instead := name_reader(key, point.payload or {}):
+                remedy = f"read it by {instead}"
+            yield f"{said} {point.id!r} of {self.target.schema.collection!r} doesn't hold one {what} there: {remedy}"
 
     @cached_property
     def _reachable(self) -> models.Filter | None:

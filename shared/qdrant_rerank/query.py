@@ -247,10 +247,15 @@ class Inputs:
     steering: models.QueryInterface | None = None
 
 
+def check_params(params: object) -> None:
+    """Refuse request-time values that are no mapping. Raises QueryError."""
+    if not isinstance(params, Mapping):
+        raise QueryError(f"params= is a map of name to value, e.g. {{'budget': 3}}; got {brief(params)}")
+
+
 def check_query(query: Query) -> None:
     """Refuse a time or request-time values of the wrong kind. Raises QueryError, which says what they should be."""
-    if not isinstance(query.params, Mapping):
-        raise QueryError(f"params= is a map of name to value, e.g. {{'budget': 3}}; got {brief(query.params)}")
+    check_params(query.params)
     if query.now is None:
         return
     if not isinstance(query.now, dt.datetime):

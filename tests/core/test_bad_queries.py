@@ -154,7 +154,10 @@ OTHERWISE = [
         "'category'",
         "doesn't hold one place there: give geo_distance(…, 'category', default=…)",
     ),
-    (field("place"), "'place'", "doesn't hold one number there"),
+    (field("place"), "'place'", "doesn't hold one number there: read it by geo_distance(…, 'place', default=…)"),
+    (field("published"), "'published'", "doesn't hold one number there: read it by datetime_field('published', default=…)"),
+    (field('"published"'), "'\"published\"'", "doesn't hold one number there: give field("),
+    (datetime_field("meta.price"), "'meta.price'", "doesn't hold one date there: read it by field('meta.price', default=…)"),
     (now() - datetime_field("rating"), "'rating'", "has no such payload: give datetime_field('rating', default=…)"),
 ]
 

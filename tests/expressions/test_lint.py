@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import pickle
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -73,6 +74,22 @@ def test_an_index_that_hides_numbers_is_refused_under_a_number(index: str) -> No
         planned(
             Formula(field("x", default=0)).over(*CANDIDATES), replace(SCHEMA, indexes={"x": models.PayloadSchemaType(index)})
         )
+
+
+AT = datetime_field("at", default=dt.datetime(2020, 1, 1))
+INSTEAD = [
+    (field("at", default=0), "datetime", "read it by datetime_field('at', default=…), or, if it holds numbers, replace it"),
+    (field("at", default=0), "geo", "read it by geo_distance(…, 'at', default=…), or, if it holds numbers, replace it"),
+    (AT, "integer", "read it by field('at', default=…), or, if it holds dates, replace it by a datetime index"),
+    (AT, "bool", "from formulas: replace it by a datetime index"),
+]
+
+
+@pytest.mark.parametrize(("read", "index", "instead"), INSTEAD)
+def test_an_index_tells_the_function_that_reads_what_it_keeps(read: Any, index: str, instead: str) -> None:
+    indexes = {"at": models.PayloadSchemaType(index)}
+    with pytest.raises(PlanError, match=re.escape(instead)):
+        planned(Formula(score() + read).over(CANDIDATES[0]), replace(SCHEMA, indexes=indexes))
 
 
 @pytest.mark.parametrize("index", ["float", "integer", "bool", "geo", "uuid"])

@@ -16,6 +16,7 @@ from qdrant_rerank import (
     Nearest,
     PlanError,
     PlanWarning,
+    Query,
     QueryError,
     SearchOptions,
     StrategyError,
@@ -34,6 +35,28 @@ def test_an_unknown_vector_is_named_with_what_is_meant() -> None:
         make(strategy=Nearest("colbret").over(Nearest("dense"))).invoke(QUERY)
     assert "no vector named 'colbret'; the collection 'docs' has 'dense' (dense 4-d, Cosine)," in str(caught.value)
     assert str(caught.value).endswith("did you mean 'colbert'?")
+
+
+def test_a_misspelt_param_is_told_where_the_retriever_has_the_right_one() -> None:
+    retriever = make(strategy=Formula(score() * param("boost")).over(Nearest("dense")), params={"boost": 1.0})
+    said = r"reads no request-time value 'bost'; it reads: 'boost': did you mean 'boost'\?"
+    with pytest.raises(QueryError, match=said):
+        retriever.invoke(QUERY, params={"bost": 2.0})
+    with pytest.raises(QueryError, match=said):
+        retriever.search_with_scores(Query(QUERY, params={"bost": 2.0}))
+    for wrong in ("x", 3, [("boost", 2.0)]):
+        with pytest.raises(QueryError, match="params= is a map of name to value"):
+            retriever.invoke(QUERY, params=wrong)
+    assert retriever.invoke(QUERY, params={"boost": 2.0, "user": 3})
+
+
+def test_a_field_of_search_options_with_an_argument_of_its_own_is_told_by_that() -> None:
+    with pytest.raises(TypeError, match=r"no option 'limit'; .*: pass k=…$"):
+        make().invoke(QUERY, limit=2)
+    with pytest.raises(TypeError, match=r"no option 'group_by'; .*: pass options=SearchOptions\(group_by=…\)$"):
+        make().invoke(QUERY, group_by="x")
+    with pytest.raises(ValidationError, match=r"has no field 'limit'; .*: pass k=…"):
+        make(limit=2)
 
 
 def test_every_problem_is_listed_at_once() -> None:

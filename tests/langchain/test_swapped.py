@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from qdrant_client import models
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import (
     Formula,
+    Fusion,
     Mmr,
     Nearest,
     Query,
@@ -130,12 +132,28 @@ TRANSLATED = [
         r"pass score_threshold=0\.6 instead \(their threshold t compares \(cosine \+ 1\) / 2",
     ),
     ({"search_type": "similarity_score_threshold", "score_threshold": 0.5}, r"pass score_threshold=0 instead"),
-    ({"search_type": "similarity_score_threshold", "search_kwargs": {"score_threshold": "x"}}, r"score_threshold=2t - 1"),
+    (
+        {"search_type": "similarity_score_threshold", "search_kwargs": {"score_threshold": "x"}},
+        r"pass score_threshold=… instead",
+    ),
     ({"search_type": "similarity_score_threshold"}, r"pass score_threshold=… instead"),
     ({"search_kwargs": {"score_threshold": 0.8}}, r"pass score_threshold=0.8 instead($| .type)"),
     ({"search_kwargs": {"search_params": models.SearchParams(exact=True)}}, r"pass options=SearchOptions\(search_params=…\)"),
-    ({"search_kwargs": {"timeout": 3, "hybrid_fusion": 1}}, r"pass timeout=…, strategy=Fusion.rrf\(\).over\(…\)"),
-    ({"search_kwargs": {"namespace": "x"}}, "no counterpart of namespace"),
+    (
+        {"search_kwargs": {"timeout": 3, "hybrid_fusion": models.FusionQuery(fusion=models.Fusion.RRF)}},
+        r"pass timeout=3, strategy=Fusion.rrf\(\).over\(Nearest\(''",
+    ),
+    (
+        {"search_kwargs": {"hybrid_fusion": models.FusionQuery(fusion=models.Fusion.DBSF)}},
+        r"pass strategy=Fusion.dbsf\(\).over\(",
+    ),
+    (
+        {"search_kwargs": {"search_params": models.SearchParams(exact=True), "consistency": "all"}},
+        r"pass options=SearchOptions\(search_params=…, consistency=…\) instead",
+    ),
+    ({"search_kwargs": {"namespace": "x"}}, r"leave it out \(namespace has no counterpart here\)"),
+    ({"search_kwargs": {"k": 3, "with_vectors": True}}, r"pass k=3 instead \(with_vectors has no counterpart here\)"),
+    ({"search_type": "nope"}, r"leave it out \(there is no such search_type, but 'similarity', 'mmr', 'similarity_score_thres"),
     ({"search_kwargs": [("k", 3)]}, "leave it out"),
 ]
 
@@ -151,6 +169,23 @@ async def test_arguments_of_as_retriever_are_errors_that_say_what_to_pass(given:
             make().invoke(QUERY, **call)
         with pytest.raises(TypeError, match=said):
             await make().ainvoke(QUERY, **call)
+
+
+@pytest.mark.parametrize("given", [given for given, _ in TRANSLATED])
+def test_what_is_told_to_pass_is_python_that_a_retriever_takes(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        make(**given)
+    said = re.search(r"retriever: pass (.*?) instead", str(caught.value))
+    if said is None:
+        assert "leave it out" in str(caught.value)
+        return
+    names = {"Mmr": Mmr, "Fusion": Fusion, "Nearest": Nearest, "SearchOptions": SearchOptions}
+    written = f"dict({said[1].replace('…', '...')})"  # an ellipsis stands for what the reader has
+    compile(written, "told", "eval")
+    if "…" not in said[1]:
+        arguments = eval(written, names)
+        call = {name: arguments.pop(name) for name in ("k", "offset") if name in arguments}
+        assert make(**arguments)._call(call)
 
 
 @pytest.mark.parametrize("theirs", [0.5, 0.97, 0.99])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from llama_index.core.schema import QueryBundle
-from llama_index.core.vector_stores.types import MetadataFilters
+from llama_index.core.vector_stores.types import MetadataFilters, VectorStoreQueryMode
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankRetriever
@@ -72,6 +73,30 @@ async def test_a_strategy_that_doesnt_fit_says_why(toy: QdrantClient, strategy: 
         await own.aretrieve(QUERY)
 
 
+SPARSE = r"Nearest\('text-sparse-new', limit={}\)\)"
+TRANSLATED: list[tuple[dict[str, Any], str]] = [
+    ({"k": 3}, "k is of LlamaIndex's retriever, not of this one: pass similarity_top_k=3 instead$"),
+    ({"k": "secret"}, "pass similarity_top_k=… instead$"),
+    ({"vector_store_query_mode": "default"}, "leave it out$"),
+    (
+        {"vector_store_query_mode": VectorStoreQueryMode.SPARSE},
+        r"pass strategy=Nearest\('text-sparse-new'\) instead \(with the",
+    ),
+    (
+        {"vector_store_query_mode": "hybrid", "alpha": 0.5, "sparse_top_k": 7, "hybrid_top_k": 4},
+        r"vector_store_query_mode and alpha and sparse_top_k and hybrid_top_k are of .*: pass strategy=Fusion.rrf\(\).over\("
+        r"Nearest\('text-dense', limit=100\), " + SPARSE.format(7) + r", similarity_top_k=4 instead \(LlamaIndex adds up",
+    ),
+    ({"alpha": 0.8}, r"Fusion.rrf\(weights=\[1.6, 0.4\]\).over\(Nearest\('text-dense', limit=100\), " + SPARSE.format(100)),
+    ({"alpha": 1.0}, r"Fusion.rrf\(\).over"),
+    ({"sparse_top_k": 9}, r"Fusion.rrf\(\).over.*limit=9"),
+    ({"vector_store_query_mode": "mmr"}, r"leave it out \(the mode 'mmr' has no counterpart here\)"),
+    (
+        {"vector_store_kwargs": {"qdrant_filters": models.Filter(), "x": 1}},
+        r"pass filter=… instead \(x has no counterpart here\)",
+    ),
+    ({"vector_store_kwargs": 3}, "leave it out$"),
+]
 ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"similarity_top_k": 0}, QueryError, "similarity_top_k must be a whole number of at least 1, got 0"),
     ({"similarity_top_k": True}, QueryError, "similarity_top_k must be a whole number of at least 1, got True"),
@@ -96,8 +121,26 @@ ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"collection_name": None}, StrategyError, "collection_name must be the name of a collection, got None"),
     ({"client": None}, ClientError, "a Qdrant client is needed: pass client="),
     ({"client": AsyncQdrantClient(":memory:")}, ClientError, "this is an AsyncQdrantClient: pass it as async_client="),
-    ({"top_k": 3}, TypeError, "unexpected keyword argument 'top_k'"),
+    ({"top_k": 3}, TypeError, "the retriever has no argument 'top_k'"),
+    ({"limit": 3}, TypeError, "the retriever has no argument 'limit': pass similarity_top_k=…"),
+    ({"group_by": "x"}, TypeError, r"no argument 'group_by': pass options=SearchOptions\(group_by=…\)"),
+    ({"others": 3}, TypeError, "the retriever has no argument 'others'"),
+    ({"params": "x"}, QueryError, "params= is a map of name to value, .* got 'x'"),
+    *((given, TypeError, said) for given, said in TRANSLATED),
 ]
+
+
+@pytest.mark.parametrize("given", [given for given, _ in TRANSLATED])
+def test_what_is_told_to_pass_instead_of_llama_indexs_arguments_is_python_that_a_retriever_takes(given: dict[str, Any]) -> None:
+    settings: dict[str, Any] = {"client": open_client(), "collection_name": COLLECTION, "embed_model": TinyEmbedding()}
+    with pytest.raises(TypeError) as caught:
+        QdrantRerankRetriever(**settings, **given)
+    if said := re.search(r"not of this one: pass (.*?) instead", str(caught.value)):
+        arguments = eval(f"dict({said[1].replace('…', '...')})", {"Fusion": Fusion, "Nearest": Nearest})
+        if ... not in arguments.values():  # which stands for what the reader has
+            assert QdrantRerankRetriever(**settings, **arguments).strategy
+    else:
+        assert "leave it out" in str(caught.value)
 
 
 @pytest.mark.parametrize(("arguments", "kind", "message"), ARGUMENTS, ids=lambda each: repr(each)[:40])
@@ -105,6 +148,19 @@ def test_an_argument_that_cant_be_is_refused_at_once(toy: QdrantClient, argument
     settings = {"client": toy, "collection_name": COLLECTION, "embed_model": TinyEmbedding(), "payload": "flat"}
     with pytest.raises(kind, match=message):
         QdrantRerankRetriever(**(settings | arguments))
+
+
+async def test_a_misspelt_param_is_told_where_the_retriever_has_the_right_one(toy: QdrantClient) -> None:
+    strategy = Formula(score() * param("boost")).over(Nearest("dense"))
+    own = retriever(toy, strategy=strategy, params={"boost": 1.0})
+    said = r"reads no request-time value 'bost'; it reads: 'boost': did you mean 'boost'\?"
+    with pytest.raises(QueryError, match=said):
+        own.with_options(params={"bost": 2.0})
+    with pytest.raises(QueryError, match=said):
+        await own.aretrieve(ParamsQueryBundle(QUERY, params={"bost": 2.0}))
+    with pytest.raises(QueryError, match="params= is a map"):
+        own.with_options(params="x")  # type: ignore[arg-type]
+    assert own.with_options(params={"boost": 2.0, "user": 3}).retrieve(QUERY)
 
 
 async def test_an_unknown_option_of_a_call_is_refused_with_those_that_there_are(toy: QdrantClient) -> None:
