@@ -57,7 +57,8 @@ def _translate(given: Mapping[str, Any]) -> str | None:
     theirs = [name for name in _THEIRS if name in given]
     if not theirs:
         return None
-    mode, alpha = given.get("vector_store_query_mode", "default"), given.get("alpha")
+    alpha: Any = given.get("alpha")
+    mode = given.get("vector_store_query_mode", "default")
     mode, inside = str(getattr(mode, "value", mode)), given.get("vector_store_kwargs")
     arguments, notes = dict[str, str](), list[str]()
     if mode == "sparse":

@@ -184,8 +184,8 @@ def test_what_is_told_to_pass_is_python_that_a_retriever_takes(given: dict[str, 
     compile(written, "told", "eval")
     if "…" not in said[1]:
         arguments = eval(written, names)
-        call = {name: arguments.pop(name) for name in ("k", "offset") if name in arguments}
-        assert make(**arguments)._call(call)
+        call: Any = {name: arguments.pop(name) for name in ("k", "offset") if name in arguments}
+        assert make(**arguments)._call(call).options.limit == call.get("k", make().k)
 
 
 @pytest.mark.parametrize("theirs", [0.5, 0.97, 0.99])
