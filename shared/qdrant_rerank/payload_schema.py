@@ -282,7 +282,7 @@ def hide_values(answers: Sequence[Points]) -> list[Points]:
 
 def _hide(value: Any) -> Any:
     """A value of the same type that says nothing, with the keys of objects kept."""
-    match _type_of(value):
+    match type_of(value):
         case "object" if isinstance(value, Mapping):
             return {name: _hide(each) for name, each in value.items()}
         case "array":
