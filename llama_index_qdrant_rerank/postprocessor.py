@@ -21,8 +21,10 @@ from qdrant_rerank._internals import (
     Candidate,
     DocumentReranker,
     Engine,
+    Executors,
     Explained,
     Flow,
+    KeepsExecutors,
     MissingText,
     OnError,
     Points,
@@ -92,7 +94,7 @@ class _Postprocessor(BaseNodePostprocessor):
         return report_reranking(self.callback_manager, nodes, bundle, top_n, name)
 
 
-class QdrantRerankPostprocessor(_Postprocessor):
+class QdrantRerankPostprocessor(_Postprocessor, KeepsExecutors):
     """Ranks nodes anew by a strategy that Qdrant runs over their points, in one request.
 
         QdrantRerankPostprocessor.from_vector_store(store, strategy=Formula(score() + 0.1 * field("popularity", default=0)))
@@ -198,13 +200,9 @@ class QdrantRerankPostprocessor(_Postprocessor):
     def _strategy_as_json(self, strategy: Stage) -> Any:
         return json.loads(to_json(strategy))
 
-    def close(self) -> None:
-        """Close the clients that this made, and its threads; never a client that it was given."""
-        self._source.executors.close()
-
-    async def aclose(self) -> None:
-        """As `close`, and the client of the running event loop is closed when this returns."""
-        await self._source.executors.aclose()
+    @property
+    def _executors(self) -> Executors:
+        return self._source.executors
 
     @dispatcher.span
     def _postprocess_nodes(self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None) -> list[NodeWithScore]:

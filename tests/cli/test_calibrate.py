@@ -390,7 +390,7 @@ def test_a_model_and_seeds_that_qdrant_finds_are_needed(world: World, tmp_path: 
 def test_the_bar_tells_cost_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = StringIO()
     watched = Console(file=shown, force_terminal=True, width=100)
-    monkeypatch.setattr("qdrant_rerank.cli.calibrate.errors_console", lambda: watched)
+    monkeypatch.setattr("qdrant_rerank.cli.output.errors_console", lambda: watched)
     with show_scoring() as tell:
         tell(Progress(done=500, total=2000, asked=400, seconds_left=250.0))
         tell(Progress(done=2000, total=2000, asked=1900, seconds_left=0.0))

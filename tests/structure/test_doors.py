@@ -45,7 +45,6 @@ DOORS = {
 }
 NAMED_AS_MODULES = {
     # patched: a clock, a failing console, or something that is counted
-    "qdrant_rerank.cli.calibrate.errors_console",
     "qdrant_rerank.cli.index",
     "qdrant_rerank.cli.output.errors_console",
     "qdrant_rerank.cli.search.make_plan",

@@ -13,8 +13,6 @@ from typing import Annotated, ClassVar, Final, cast, get_args
 
 import typer
 from qdrant_client import models as qdrant
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
@@ -56,7 +54,7 @@ from .options import (
     split_list,
     without,
 )
-from .output import CommandError, ProgressLines, errors_console, hint_at_resuming, make_table, results_console, show_table
+from .output import CommandError, errors_console, hint_at_resuming, make_table, results_console, show_progress, show_table
 from .results import TEXT_KEYS
 from .strategies import Choice
 
@@ -381,15 +379,8 @@ def _print_cost(cost: FeedbackEstimate, queries: _Queries, kept: str, *, dry_run
 @contextmanager
 def show_scoring() -> Generator[Callable[[Progress], None], None, None]:
     """Show a fit's progress as a bar with cost and time left, or lines without a terminal."""
-    console = errors_console()
-    if not console.is_terminal:
-        lines = ProgressLines(console, "scoring")
-        yield lambda at: lines(at.done, at.total)
-        return
-    columns = TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda at: bar.update(task, completed=at.done, total=at.total, description=describe_progress(at))
+    with show_progress("scoring", has_notes=True) as tell:
+        yield lambda at: tell(at.done, at.total, describe_progress(at))
 
 
 def describe_progress(progress: Progress) -> str:

@@ -20,9 +20,7 @@ from .. import Executor, Query, SearchOptions, Strategy, StrategyError, __versio
 from .._internals import (
     BYTES_OF_A_TOKEN,
     USABLE,
-    Explained,
     FilterArgument,
-    ToolCall,
     ToolHit,
     ToolSpec,
     ask_filters,
@@ -183,21 +181,11 @@ class ServedCollection:
 
     def search(self, arguments: Mapping[str, Any]) -> tuple[str, bool]:
         """The results as text, or what to send instead; and whether that is an error."""
-        call = self.spec.read(arguments)
-        if isinstance(call, str):
-            return call, True
-        found = self._answer(call, explanations=False)
-        return self.spec.answer(call, [self._hit(point) for point in found.points]), False
+        return self._answer(arguments, explanations=False)
 
     def explain(self, arguments: Mapping[str, Any]) -> tuple[str, bool]:
         """Why each result is where it is, as text."""
-        call = self.spec.read(arguments)
-        if isinstance(call, str):
-            return call, True
-        found = self._answer(call, explanations=True)
-        reasons = {reason.id: reason for reason in found.reasons}
-        hits = [ToolHit(str(point.id), float(point.score), _why(reasons[point.id]), {}) for point in found.points]
-        return self.spec.answer(call, hits), False
+        return self._answer(arguments, explanations=True)
 
     def schema(self, arguments: Mapping[str, Any]) -> tuple[str, bool]:
         """The payload's keys, as far as the fixed filter lets see."""
@@ -243,10 +231,18 @@ class ServedCollection:
 
         return sdk.Server("qdrant-rerank", version=__version__, on_list_tools=list_tools, on_call_tool=call_tool)
 
-    def _answer(self, call: ToolCall, explanations: bool) -> Explained:
+    def _answer(self, arguments: Mapping[str, Any], explanations: bool) -> tuple[str, bool]:
+        call = self.spec.read(arguments)
+        if isinstance(call, str):
+            return call, True
         query = Query(call.query, params=self.params)
         options = SearchOptions(limit=call.k, filter=call.filter, timeout=self.timeout)
-        return self.executor.answer(self.strategy, options, lambda plan: plan.answer(query, explanations))
+        found = self.executor.answer(self.strategy, options, lambda plan: plan.answer(query, explanations))
+        hits = [self._hit(point) for point in found.points]
+        if explanations:
+            reasons = {str(reason.id): _why(reason) for reason in found.reasons}
+            hits = [ToolHit(hit.id, hit.score, reasons[hit.id], {}) for hit in hits]
+        return self.spec.answer(call, hits), False
 
     def _hit(self, point: Any) -> ToolHit:
         payload = point.payload or {}

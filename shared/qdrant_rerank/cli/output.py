@@ -108,9 +108,9 @@ _FOLDED: Final = 12
 
 
 class Tell(Protocol):
-    """Takes how far the work is."""
+    """Takes how far the work is, and perhaps a note on it."""
 
-    def __call__(self, done: int, total: int | None = ..., /) -> None: ...
+    def __call__(self, done: int, total: int | None = ..., note: str = ..., /) -> None: ...
 
 
 class ProgressLines:
@@ -120,7 +120,7 @@ class ProgressLines:
         self._console, self._name, self._total, self._seconds = console, name, total, seconds
         self._next = time.monotonic() + seconds
 
-    def __call__(self, done: int, total: int | None = None, /) -> None:
+    def __call__(self, done: int, total: int | None = None, note: str = "", /) -> None:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + self._seconds
@@ -129,16 +129,17 @@ class ProgressLines:
 
 
 @contextmanager
-def show_progress(name: str, total: int | None = None) -> Generator[Tell, None, None]:
-    """Show a progress bar, or lines without a terminal, and yield what sets it."""
+def show_progress(name: str, total: int | None = None, has_notes: bool = False) -> Generator[Tell, None, None]:
+    """Show a progress bar, or lines without a terminal, and yield what sets it; its end is the time left, or a note."""
     console = errors_console()
     if not console.is_terminal:
         yield ProgressLines(console, name, total)
         return
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    end = TextColumn("{task.fields[note]}") if has_notes else TimeRemainingColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), end
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(visible(name), total=total)
-        yield lambda done, total=None, /: bar.update(task, completed=done, total=total)
+        task = bar.add_task(visible(name), total=total, note="")
+        yield lambda done, total=None, note="", /: bar.update(task, completed=done, total=total, note=note)
 
 
 # Errors and warnings
