@@ -153,7 +153,7 @@ OWN: Final = {
 _CLIENT_OPTIONS = ("url", "path", "host", "port", "api_key", "location", "prefer_grpc")
 
 
-def _passing(check: Callable[[Any], object], *, optional: bool = False) -> PlainValidator:
+def _validate_by(check: Callable[[Any], object], *, optional: bool = False) -> PlainValidator:
     """A validator that takes what `check` doesn't refuse, as it is; None too if it is optional."""
 
     def validate(value: Any) -> Any:
@@ -211,7 +211,7 @@ def _blend(value: Any) -> Expression | None:
     return None if value is None else as_expression(value)
 
 
-def _written(blend: Expression | None) -> str | None:
+def _write_blend(blend: Expression | None) -> str | None:
     return None if blend is None else repr(blend)
 
 
@@ -264,8 +264,8 @@ AsyncClientField: TypeAlias = Annotated[
 EmbeddingsField: TypeAlias = Annotated[Embeddings | None, PlainValidator(_embeddings)]
 SparseEmbeddingsField: TypeAlias = Annotated[Any, PlainValidator(_sparse_embeddings)]
 EncodersField: TypeAlias = Annotated[Mapping[str, AnyEncoder] | Encoders, PlainValidator(_encoders)]
-BlendField: TypeAlias = Annotated[Expression | None, PlainValidator(_blend), PlainSerializer(_written)]
-RerankerField: TypeAlias = Annotated[Any, _passing(check_reranker, optional=True)]
+BlendField: TypeAlias = Annotated[Expression | None, PlainValidator(_blend), PlainSerializer(_write_blend)]
+RerankerField: TypeAlias = Annotated[Any, _validate_by(check_reranker, optional=True)]
 StrategyField: TypeAlias = Annotated[
     Strategy,
     PlainValidator(_strategy),
@@ -273,15 +273,15 @@ StrategyField: TypeAlias = Annotated[
     WithJsonSchema({"type": "object", "title": "Strategy", "description": "A strategy as qdrant_rerank.to_json writes it."}),
 ]
 ParamsField: TypeAlias = Annotated[Mapping[str, Any], PlainValidator(_params)]
-KField: TypeAlias = Annotated[int, _passing(partial(check_count, "k"))]
+KField: TypeAlias = Annotated[int, _validate_by(partial(check_count, "k"))]
 OptionsField: TypeAlias = Annotated[SearchOptions, BeforeValidator(_options)]
-FilterField: TypeAlias = Annotated[models.Filter | None, _passing(check_filter)]
+FilterField: TypeAlias = Annotated[models.Filter | None, _validate_by(check_filter)]
 PayloadField: TypeAlias = Annotated[
-    str | PayloadMapping | Callable[[Mapping[str, Any]], tuple[str, Mapping[str, Any]]], _passing(as_mapping)
+    str | PayloadMapping | Callable[[Mapping[str, Any]], tuple[str, Mapping[str, Any]]], _validate_by(as_mapping)
 ]
-SchemaTtlField: TypeAlias = Annotated[float | None, _passing(check_schema_ttl)]
-RetriesField: TypeAlias = Annotated[int | Retries, _passing(Retries.of)]
-TimeoutField: TypeAlias = Annotated[float | None, _passing(_check_timeout)]
+SchemaTtlField: TypeAlias = Annotated[float | None, _validate_by(check_schema_ttl)]
+RetriesField: TypeAlias = Annotated[int | Retries, _validate_by(Retries.of)]
+TimeoutField: TypeAlias = Annotated[float | None, _validate_by(_check_timeout)]
 ScoreKeyField: TypeAlias = Annotated[str | None, PlainValidator(_score_key)]
 ExplanationKeyField: TypeAlias = Annotated[str, PlainValidator(_explanation_key)]
 

@@ -324,7 +324,7 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
         elif prefer_grpc and path is None and options.get("location") != ":memory:":
             server = options["url"] or options.get("location") or options.get("host")
             options = {"grpc_port": grpc_port_of(server, options.get("port"), options.get("grpc_port")), **options}
-        return cls._owning(QdrantClient(**client_options_of(options)), collection_name, settings)
+        return cls._make_owner(QdrantClient(**client_options_of(options)), collection_name, settings)
 
     @classmethod
     def from_edge(cls, path: str | PathLike[str], collection_name: str, **settings: Any) -> Self:
@@ -347,10 +347,10 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
         """
         from qdrant_rerank.edge import EdgeClient
 
-        return cls._owning(EdgeClient(path), collection_name, settings)
+        return cls._make_owner(EdgeClient(path), collection_name, settings)
 
     @classmethod
-    def _owning(cls, client: QdrantClient, collection_name: str, settings: Mapping[str, Any]) -> Self:
+    def _make_owner(cls, client: QdrantClient, collection_name: str, settings: Mapping[str, Any]) -> Self:
         with close_on_error(client):
             owner = {"executors": Executors().own(client)}
             arguments: dict[str, Any] = dict(client=client, collection_name=collection_name, **owner, **settings)  # none twice

@@ -138,7 +138,7 @@ def _moment(text: str) -> dt.datetime | None:
 
 def _one_of(key: str, given: MetadataFilter) -> models.Condition:
     """The condition that the payload's value, or one of its items, is one of the filter's values."""
-    values = _listed(given)
+    values = _list_values(given)
     names = [value for value in values if isinstance(value, str)]
     conditions = [_is(key, value, given) for value in values if not isinstance(value, str)]
     if names:
@@ -146,7 +146,7 @@ def _one_of(key: str, given: MetadataFilter) -> models.Condition:
     return _either(conditions)
 
 
-def _listed(given: MetadataFilter) -> list[Any]:
+def _list_values(given: MetadataFilter) -> list[Any]:
     match given.value:
         case None:
             raise _misfit(given, "a list")
@@ -160,7 +160,7 @@ def _listed(given: MetadataFilter) -> list[Any]:
 
 def _all_of(key: str, given: MetadataFilter) -> models.Condition:
     there = _without(models.IsEmptyCondition(is_empty=models.PayloadField(key=key)))
-    return models.Filter(must=[there, *(_is(key, value, given) for value in _listed(given))])
+    return models.Filter(must=[there, *(_is(key, value, given) for value in _list_values(given))])
 
 
 def _contains(key: str, given: MetadataFilter) -> models.Condition:
@@ -170,15 +170,15 @@ def _contains(key: str, given: MetadataFilter) -> models.Condition:
 
 
 def _text(key: str, given: MetadataFilter) -> models.Condition:
-    return _matches_text(key, [_given_text(given)])
+    return _matches_text(key, [_read_text(given)])
 
 
 def _text_of_any_case(key: str, given: MetadataFilter) -> models.Condition:
-    text = _given_text(given)
+    text = _read_text(given)
     return _matches_text(key, dict.fromkeys([text, text.lower(), text.upper(), text.capitalize(), text.title()]))
 
 
-def _given_text(given: MetadataFilter) -> str:
+def _read_text(given: MetadataFilter) -> str:
     if not isinstance(given.value, str) or not given.value.strip():
         raise _misfit(given, "a text that isn't empty")
     return given.value

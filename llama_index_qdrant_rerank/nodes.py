@@ -124,14 +124,14 @@ class NodeReader:
         nodes = self._nodes(points, text_key, collection)
         if self.score_key is None and not reasons and _PLAIN.issuperset(map(type, points)):  # only others bear notes
             return [_add_score(node, float(point.score)) for node, point in zip(nodes, points, strict=True)]
-        added = list(self._added(points, reasons))
+        added = list(self._find_additions(points, reasons))
         names = _free_names(dict.fromkeys(chain(*added)), nodes, collection)
         return [
             _add_score(with_hidden(node, {names[key]: value for key, value in own.items()}), float(point.score))
             for node, point, own in zip(nodes, points, added, strict=True)
         ]
 
-    def _added(self, points: Points, reasons: Sequence[ResultReason]) -> Iterator[dict[tuple[str, str], Any]]:
+    def _find_additions(self, points: Points, reasons: Sequence[ResultReason]) -> Iterator[dict[tuple[str, str], Any]]:
         """What is to be added to each node's metadata, by what it is and by key."""
         told = {reason.id: reason.as_dict() for reason in reasons}
         for point in points:

@@ -87,7 +87,7 @@ def _bring(plan: Plan, bundle: QueryBundle, query: Query, own_encoders: frozense
     dense = frozenset(name for name in plan.strategy.needs() if plan.target.schema.vectors[name].kind == "dense")
     vectors = dict(query.vectors)
     if bundle.embedding is not None:
-        for name in _meant(dense, own_encoders):
+        for name in _pick_vectors(dense, own_encoders):
             vectors.setdefault(name, list(bundle.embedding))
     missing = dense.difference(vectors)
     if missing and bundle.custom_embedding_strs is not None:
@@ -104,7 +104,7 @@ def as_query(bundle: QueryBundle, params: Mapping[str, Any], strategy: Strategy 
     return Query(bundle.query_str, params=params)
 
 
-def _meant(dense: frozenset[str], own_encoders: frozenset[str]) -> frozenset[str]:
+def _pick_vectors(dense: frozenset[str], own_encoders: frozenset[str]) -> frozenset[str]:
     """The vectors that a bundle's embedding is for."""
     shared = dense - own_encoders
     return dense if not shared and len(dense) == 1 else shared

@@ -86,7 +86,7 @@ class QdrantSearchTool(AsyncBaseTool):
         if isinstance(call, str):
             return self._output(arguments, call, [], is_error=True)
         try:
-            nodes = self._narrowed(call).retrieve(call.query)
+            nodes = self._narrow(call).retrieve(call.query)
             for postprocessor in self._postprocessors:
                 nodes = postprocessor.postprocess_nodes(nodes, QueryBundle(call.query))
             return self._output(arguments, self.spec.answer(call, _hits(nodes)), nodes)
@@ -99,14 +99,14 @@ class QdrantSearchTool(AsyncBaseTool):
         if isinstance(call, str):
             return self._output(arguments, call, [], is_error=True)
         try:
-            nodes = await self._narrowed(call).aretrieve(call.query)
+            nodes = await self._narrow(call).aretrieve(call.query)
             for postprocessor in self._postprocessors:
                 nodes = await postprocessor.apostprocess_nodes(nodes, QueryBundle(call.query))
             return self._output(arguments, self.spec.answer(call, _hits(nodes)), nodes)
         except Exception as error:
             return self._fail(arguments, error)
 
-    def _narrowed(self, call: ToolCall) -> QdrantRerankRetriever:
+    def _narrow(self, call: ToolCall) -> QdrantRerankRetriever:
         return self._retriever.with_options(similarity_top_k=call.k, filter=narrow(call, self._runtime_filter))
 
     def _output(

@@ -108,7 +108,7 @@ class PayloadKeySchema:
     def describe_values(self) -> str:
         """Its range, or the first five of its values, on one line; "" where neither is known."""
         if self.least is not None:
-            return f"{_shown(self.least)} … {_shown(self.most)}"
+            return f"{_write_bound(self.least)} … {_write_bound(self.most)}"
         shown = ", ".join(f"{each.value!r} ({each.count:,})" for each in self.values[:5])
         return shown + (", …" if shown and (len(self.values) > 5 or not self.is_complete) else "")
 
@@ -186,7 +186,7 @@ def _read(
         except Exception:  # strict mode, or no right to: the sample has to do
             continue
         counts[key] = [ValueCount(hit.value, hit.count) for hit in answer.hits]
-    return _counted(found, counts)
+    return _add_counts(found, counts)
 
 
 def _is_safe(key: str, value: object) -> bool:
@@ -241,12 +241,12 @@ class _Seen:
         if next(iter(types)) in _COUNTED:
             [(first, _)] = self.types.most_common(1)
             values = [ValueCount(value, count) for (kind, value), count in self.values.items() if kind == first]
-        shown, complete = _shown_values(key, values, len(types) == 1 and whole)
+        shown, complete = _pick_values(key, values, len(types) == 1 and whole)
         share = round(self.points / points, 4)
         return PayloadKeySchema(key, types, share, self.is_array, index, least, most, shown, False, complete)
 
 
-def _shown_values(key: str, values: Sequence[ValueCount], whole: bool) -> tuple[tuple[ValueCount, ...], bool]:
+def _pick_values(key: str, values: Sequence[ValueCount], whole: bool) -> tuple[tuple[ValueCount, ...], bool]:
     """The values that are safe to show, by their counts, and whether there are no others."""
     safe = [each for each in values if _is_safe(key, each.value)]
     ordered = sorted(safe, key=lambda each: (-each.count, str(each.value)))[:LISTED]
@@ -302,12 +302,12 @@ def _countable(found: PayloadSchema) -> list[str]:
     return [each.key for each in sorted(keys, key=lambda each: -each.share)][:_FACETS]
 
 
-def _counted(found: PayloadSchema, counts: Mapping[str, list[ValueCount]]) -> PayloadSchema:
+def _add_counts(found: PayloadSchema, counts: Mapping[str, list[ValueCount]]) -> PayloadSchema:
     """The schema, with the counts of indexes in place of the sample's."""
     keys: list[PayloadKeySchema] = []
     for each in found.keys:
         if counted := counts.get(each.key):
-            values, complete = _shown_values(each.key, counted, len(counted) <= LISTED)
+            values, complete = _pick_values(each.key, counted, len(counted) <= LISTED)
             each = replace(each, values=values, by_index=True, is_complete=complete)
         keys.append(each)
     return replace(found, keys=tuple(keys))
@@ -364,7 +364,7 @@ def _moment(text: str) -> dt.datetime:
         return _NEVER
 
 
-def _shown(value: float | str | None) -> str:
+def _write_bound(value: float | str | None) -> str:
     return value if isinstance(value, str) else f"{value:,g}" if isinstance(value, float) else str(value)
 
 

@@ -82,14 +82,14 @@ def run_demo(
         else:
             shown.show_one(query)
         if keep is not None:
-            _print_kept(console, _kept(keep))
+            _print_kept(console, _choose_folder(keep))
 
 
 @contextmanager
 def _collection(server: _Server, keep: Path | None, policy: CommandRetries) -> Generator[tuple[QdrantClient, str], None, None]:
     """The demo's collection, in qdrant-edge if that is installed; deleted at the end unless it is kept."""
     if keep is not None:
-        folder = _kept(keep)
+        folder = _choose_folder(keep)
         with connect(replace(server, path=folder.path, edge=folder.edge), create=True) as client:
             yield client, _KEPT
     elif server.url is not None:
@@ -107,7 +107,7 @@ def _collection(server: _Server, keep: Path | None, policy: CommandRetries) -> G
             yield client, _KEPT
 
 
-def _kept(folder: Path) -> Where:
+def _choose_folder(folder: Path) -> Where:
     """The folder, for the engine that filled it; a new one for qdrant-edge if that is installed."""
     filled = writer_of(folder)
     is_edge = has_edge() if filled is None else filled == "edge"

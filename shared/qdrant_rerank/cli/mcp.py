@@ -240,7 +240,7 @@ class ServedCollection:
         found = self.executor.answer(self.strategy, options, lambda plan: plan.answer(query, explanations))
         hits = [self._hit(point) for point in found.points]
         if explanations:
-            reasons = {str(reason.id): _why(reason) for reason in found.reasons}
+            reasons = {str(reason.id): _write_reason(reason) for reason in found.reasons}
             hits = [ToolHit(hit.id, hit.score, reasons[hit.id], {}) for hit in hits]
         return self.spec.answer(call, hits), False
 
@@ -250,17 +250,17 @@ class ServedCollection:
         return ToolHit(str(point.id), float(point.score), self.executor.payload.content(payload).text, values)
 
 
-def _why(reason: Any) -> str:
+def _write_reason(reason: Any) -> str:
     told = {name: value for name, value in reason.as_dict().items() if name not in ("id", "score")}
-    return json.dumps(_rounded(told), ensure_ascii=False)
+    return json.dumps(_round_floats(told), ensure_ascii=False)
 
 
-def _rounded(value: Any) -> Any:
+def _round_floats(value: Any) -> Any:
     """The value with its floats to four digits: more are tokens without use."""
     if isinstance(value, dict):
-        return {name: _rounded(each) for name, each in value.items()}
+        return {name: _round_floats(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(each) for each in value]
+        return [_round_floats(each) for each in value]
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 

@@ -84,11 +84,11 @@ def load_encoder(
     is_own = _is_own(model)
     if at and not is_own and not Path(folder).is_dir():
         raise CommandError(f"the model {name} was in {folder}, which isn't there now: give {FLAGS[kind]} {name}@DIR")
-    with _loading(f"the model {model}", ""):  # a user's own code may raise anything
+    with _explain_load_errors(f"the model {model}", ""):  # a user's own code may raise anything
         made: Any = encoder(model, kind)
     if documents and hasattr(made, "for_documents"):
         made = made.for_documents()
-    with _loading(f"the model {model}", "" if at or is_own else f"{FLAGS[kind]} {model}@DIR"):
+    with _explain_load_errors(f"the model {model}", "" if at or is_own else f"{FLAGS[kind]} {model}@DIR"):
         check(made.encode_query("a short text"))
     found: Encoder = made
     return found
@@ -103,7 +103,7 @@ def _is_own(model: str) -> bool:
 
 
 @contextmanager
-def _loading(what: str, remedy: str) -> Generator[None, None, None]:
+def _explain_load_errors(what: str, remedy: str) -> Generator[None, None, None]:
     """Say in one sentence that a model can't be loaded, and which option would do without a network."""
     try:
         yield
@@ -143,7 +143,7 @@ def give_encoders(
         warn(f"{', '.join(flags)}: nothing here searches such a vector")
     for name in named:
         info = schema.vectors[name]
-        model = normalise(info.kind, options.get(info.kind)) or _remembered(name, info.kind, notes)
+        model = normalise(info.kind, options.get(info.kind)) or _recall_model(name, info.kind, notes)
         if model is None:
             raise CommandError(
                 f"the collection {schema.collection!r} doesn't say what made its vector {name!r} ({info}): give "
@@ -178,7 +178,7 @@ def read_notes(client: QdrantClient, collection: str, policy: CommandRetries) ->
             return {}
 
 
-def _remembered(vector: str, kind: Kind, notes: Mapping[str, str]) -> str | None:
+def _recall_model(vector: str, kind: Kind, notes: Mapping[str, str]) -> str | None:
     """The model that filled a vector. Code runs where an option names it, and never because a collection does."""
     model = notes.get(vector)
     if model is not None and model.startswith(OWN):
@@ -213,7 +213,7 @@ def choose_models(
     found = {}
     for kind, model in asked.items():
         if options[kind] is None:
-            remembered = {name: _remembered(name, kind, notes) for name in schema.names(kind)}
+            remembered = {name: _recall_model(name, kind, notes) for name in schema.names(kind)}
             found |= {name: VectorModel(kind, model) for name, model in remembered.items() if model is not None}
         elif model is not None:
             found[_name_there(schema, kind, model)] = VectorModel(kind, model)
@@ -330,7 +330,7 @@ def open_reranker(text: str | None) -> Generator[Reranker | None, None, None]:
 def _load_reranker(text: str) -> Reranker:
     is_own = _is_own(text) or "@" in text or text.startswith("cross-encoder:")
     try:
-        with _loading(f"--rerank {text}: the model", ""):
+        with _explain_load_errors(f"--rerank {text}: the model", ""):
             made = reranker(text)
     except StrategyError as error:
         raise CommandError(f"--rerank {error}") from error
@@ -338,7 +338,7 @@ def _load_reranker(text: str) -> Reranker:
         if not any(os.environ.get(key) for key in _KEYS):
             raise CommandError(f"--rerank {text}: set the environment variable {' or '.join(_KEYS)} to your API key")
         return made
-    with _loading(f"--rerank {text}: the model", "" if is_own else f"--rerank {text}@DIR"):
+    with _explain_load_errors(f"--rerank {text}: the model", "" if is_own else f"--rerank {text}@DIR"):
         made.score("a short text", ["another"])
     return made
 

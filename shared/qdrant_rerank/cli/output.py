@@ -41,12 +41,12 @@ _UNSEEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202
 
 def results_console() -> Console:
     """A console for results; colours are for terminals."""
-    return _escaping(Console(highlight=False, markup=False, emoji=False))
+    return _escape_output(Console(highlight=False, markup=False, emoji=False))
 
 
 def errors_console() -> Console:
     """A console for messages, warnings and progress; the terminal folds long lines, so that paths stay whole."""
-    return _escaping(Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True))
+    return _escape_output(Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True))
 
 
 def visible(text: str) -> str:
@@ -54,7 +54,7 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda found: f"\\x{ord(found[0]):02x}" if found[0] < "\u0100" else f"\\u{ord(found[0]):04x}", text)
 
 
-def _escaping(console: Console) -> Console:
+def _escape_output(console: Console) -> Console:
     console.push_render_hook(_Escape())
     return console
 

@@ -132,7 +132,7 @@ class Choice:
 
     def _base(self, schema: Schema) -> Stage:
         if self.hybrid:
-            return self._fused(schema, self.fusion or "rrf", "--hybrid")
+            return self._fuse(schema, self.fusion or "rrf", "--hybrid")
         if self.formula is None:
             return Nearest(self._plain(schema))
         expression = parse_expression(self.formula)
@@ -143,10 +143,10 @@ class Choice:
     def _candidate(self, schema: Schema, name: str | None) -> Stage:
         """The candidates that `score(name)` in a formula means."""
         if name in _FUSIONS and name not in schema.vectors:
-            return self._fused(schema, name, f"score({name!r})")
+            return self._fuse(schema, name, f"score({name!r})")
         return Nearest(self._plain(schema) if name is None else name)
 
-    def _fused(self, schema: Schema, method: str, who: str) -> Stage:
+    def _fuse(self, schema: Schema, method: str, who: str) -> Stage:
         candidates = Nearest(self._vector(schema, "dense", who)), Nearest(self._vector(schema, "sparse", who))
         return Fusion(cast(FusionMethod, method)).over(*map(self._candidates, candidates))
 

@@ -88,7 +88,7 @@ def change_of(operation: Any, vectors: Mapping[str, Vector]) -> ShardChange | No
                 return None
             return make_change("update_vectors", point_vectors=points, condition=getattr(asked, "update_filter", None))
         case models.DeleteVectorsOperation(delete_vectors=asked):
-            return make_change("delete_vectors", _either(asked), vector_names=_known(asked.vector, vectors))
+            return make_change("delete_vectors", _either(asked), vector_names=_check_names(asked.vector, vectors))
         case models.DeleteOperation(delete=asked):
             return make_change("delete_points", Selection.of(asked))
         case models.SetPayloadOperation(set_payload=asked):
@@ -189,14 +189,14 @@ def _path(path: str) -> str:
     return path
 
 
-def _stored(point: _NewPoint) -> engine.Point:
+def _to_point(point: _NewPoint) -> engine.Point:
     what = f"point {wire_id(point.id)!r}"
     payload = _payload(point.payload, what)
     with describe_misfits(f"{what} can't be stored"):
         return engine.Point(point.id, point.vector, payload)
 
 
-def _stored_vectors(points: Sequence[_NewPoint]) -> list[engine.PointVectors]:
+def _to_point_vectors(points: Sequence[_NewPoint]) -> list[engine.PointVectors]:
     with describe_misfits("the vectors can't be stored"):
         return [engine.PointVectors(point.id, point.vector) for point in points]
 
@@ -214,8 +214,8 @@ _PARTS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "key": _path,
     "keys": lambda paths: list(map(_path, paths)),
     "payload": _same,  # which is checked together with its key
-    "point_vectors": _stored_vectors,
-    "points": lambda points: list(map(_stored, points)),
+    "point_vectors": _to_point_vectors,
+    "points": lambda points: list(map(_to_point, points)),
 }
 
 
@@ -237,11 +237,11 @@ def _points(points: Any, vectors: Mapping[str, Vector]) -> list[_NewPoint]:
     return [_point(point, vectors, point.payload) for point in rows]
 
 
-def _known(names: Collection[str], vectors: Mapping[str, Vector]) -> list[str]:
+def _check_names(names: Collection[str], vectors: Mapping[str, Vector]) -> list[str]:
     """The names, if the collection has vectors of these."""
     for name in names:
         if name not in vectors:
-            raise QueryError(f"no vector named {name!r}; the collection has {_listed(vectors)}{did_you_mean(name, vectors)}")
+            raise QueryError(f"no vector named {name!r}; the collection has {_list_vectors(vectors, name)}")
     return list(names)
 
 
@@ -261,24 +261,25 @@ def _rows(points: Any) -> Iterator[Any]:
 def _point(point: Any, vectors: Mapping[str, Vector], payload: Any) -> _NewPoint:
     named: Any = point.vector if isinstance(point.vector, dict) else {"": point.vector}
     what = f"point {point.id!r}"
-    checked = {name: _fitting(name, vector, what, vectors) for name, vector in named.items()}
+    checked = {name: _check_vector(name, vector, what, vectors) for name, vector in named.items()}
     return _NewPoint(engine_id(point.id), checked, sum(map(count_numbers, checked.values())), payload)
 
 
-def _fitting(name: str, vector: Any, what: str, vectors: Mapping[str, Vector]) -> Any:
+def _check_vector(name: str, vector: Any, what: str, vectors: Mapping[str, Vector]) -> Any:
     """The vector as the engine takes it, if the collection has one of that name, kind and size."""
     info = vectors.get(name)
     if info is None:
-        raise QueryError(f"{what} brings a vector {name!r}; the collection has {_listed(vectors)}{did_you_mean(name, vectors)}")
+        raise QueryError(f"{what} brings a vector {name!r}; the collection has {_list_vectors(vectors, name)}")
     plain = to_engine(vector, f"the vector {name!r} of {what}")
     rows = [] if info.kind == "sparse" else plain if info.kind == "multi" else [plain]
     if info.kind != _kind(plain) or any(len(row) != info.size for row in rows):
-        raise QueryError(f"the vector {name!r} of {what} is {_says(plain)}, but the collection's is {info}")
+        raise QueryError(f"the vector {name!r} of {what} is {_describe_vector(plain)}, but the collection's is {info}")
     return plain
 
 
-def _listed(vectors: Mapping[str, Vector]) -> str:
-    return ", ".join(f"{one!r} ({of})" for one, of in vectors.items()) or "no vectors"
+def _list_vectors(vectors: Mapping[str, Vector], wanted: str) -> str:
+    """The vectors that there are, and which of them may be meant."""
+    return (", ".join(f"{one!r} ({of})" for one, of in vectors.items()) or "no vectors") + did_you_mean(wanted, vectors)
 
 
 def _kind(vector: Any) -> str:
@@ -287,7 +288,7 @@ def _kind(vector: Any) -> str:
     return "multi" if vector and isinstance(vector[0], list) else "dense"
 
 
-def _says(vector: Any) -> str:
+def _describe_vector(vector: Any) -> str:
     kind = _kind(vector)
     sizes = "" if kind == "sparse" else str(len(vector)) if kind == "dense" else " and ".join(map(str, map(len, vector)))
     return f"{kind} {sizes}-d" if sizes else kind

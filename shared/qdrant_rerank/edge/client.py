@@ -65,7 +65,7 @@ def _as_in(theirs: Callable[P, R]) -> Callable[[Callable[..., R]], Callable[P, R
     return decorate
 
 
-def _changing(theirs: Callable[P, R], operation: Any, asked: Any = None) -> Callable[P, R]:
+def _make_change_method(theirs: Callable[P, R], operation: Any, asked: Any = None) -> Callable[P, R]:
     """Make a method that is called as `QdrantClient`'s, and makes one `operation`: of `asked`, or of its only argument.
 
     The method raises as `batch_update_points`.
@@ -306,15 +306,17 @@ class EdgeClient(QdrantClient):  # to type checkers and `isinstance`: none of th
                     shard.update(change)
         return [_DONE for _ in changes]
 
-    upsert = _changing(QdrantClient.upsert, models.UpsertOperation, models.PointsList)  # all points are stored, or none
-    update_vectors = _changing(QdrantClient.update_vectors, models.UpdateVectorsOperation, models.UpdateVectors)
-    delete_vectors = _changing(QdrantClient.delete_vectors, models.DeleteVectorsOperation, models.DeleteVectors)
-    delete = _changing(QdrantClient.delete, models.DeleteOperation)
+    upsert = _make_change_method(
+        QdrantClient.upsert, models.UpsertOperation, models.PointsList
+    )  # all points are stored, or none
+    update_vectors = _make_change_method(QdrantClient.update_vectors, models.UpdateVectorsOperation, models.UpdateVectors)
+    delete_vectors = _make_change_method(QdrantClient.delete_vectors, models.DeleteVectorsOperation, models.DeleteVectors)
+    delete = _make_change_method(QdrantClient.delete, models.DeleteOperation)
     # where one of the ids isn't there, the other points are changed
-    set_payload = _changing(QdrantClient.set_payload, models.SetPayloadOperation, models.SetPayload)
-    overwrite_payload = _changing(QdrantClient.overwrite_payload, models.OverwritePayloadOperation, models.SetPayload)
-    delete_payload = _changing(QdrantClient.delete_payload, models.DeletePayloadOperation, models.DeletePayload)
-    clear_payload = _changing(QdrantClient.clear_payload, models.ClearPayloadOperation)
+    set_payload = _make_change_method(QdrantClient.set_payload, models.SetPayloadOperation, models.SetPayload)
+    overwrite_payload = _make_change_method(QdrantClient.overwrite_payload, models.OverwritePayloadOperation, models.SetPayload)
+    delete_payload = _make_change_method(QdrantClient.delete_payload, models.DeletePayloadOperation, models.DeletePayload)
+    clear_payload = _make_change_method(QdrantClient.clear_payload, models.ClearPayloadOperation)
 
     @_as_in(QdrantClient.upload_points)
     def upload_points(self, collection_name: str, points: Iterable[Any], batch_size: int = 64, **options: Any) -> None:
@@ -474,7 +476,7 @@ def _complete(shard: Shard, hits: list[models.ScoredPoint], with_payload: Any, w
         hit.payload, hit.vector = by_id[hit.id].payload, by_id[hit.id].vector
 
 
-def _refusing(name: str) -> Any:
+def _make_refusal(name: str) -> Any:
     def method(self: EdgeClient, *args: Any, **kwargs: Any) -> Any:
         raise ClientError(f"EdgeClient has no {name}: it has the calls that this package makes. Use a Qdrant server")
 
@@ -487,7 +489,7 @@ def _refuse_the_rest() -> None:
     """Replace what would run `QdrantClient`'s own code, which needs a connection."""
     for name in dir(QdrantClient):
         if not name.startswith("_") and name not in vars(EdgeClient) and callable(getattr(QdrantClient, name)):
-            setattr(EdgeClient, name, _refusing(name))
+            setattr(EdgeClient, name, _make_refusal(name))
 
 
 _refuse_the_rest()
@@ -562,7 +564,7 @@ class AsyncEdgeClient(AsyncQdrantClient):
         return await asyncio.get_running_loop().run_in_executor(self._pool, contextvars.copy_context().run, call)
 
 
-def _handing_on(name: str, is_async: bool) -> Any:
+def _hand_on(name: str, is_async: bool) -> Any:
     async def call_async(self: Any, *args: Any, **kwargs: Any) -> Any:
         return await self._call(name, args, kwargs)
 
@@ -580,7 +582,7 @@ def _hand_on_the_rest() -> None:
         if name.startswith("_") or name in vars(AsyncEdgeClient) or not callable(getattr(EdgeClient, name)):
             continue
         theirs = getattr(AsyncQdrantClient, name, None)
-        setattr(AsyncEdgeClient, name, _handing_on(name, theirs is None or inspect.iscoroutinefunction(theirs)))
+        setattr(AsyncEdgeClient, name, _hand_on(name, theirs is None or inspect.iscoroutinefunction(theirs)))
 
 
 _hand_on_the_rest()

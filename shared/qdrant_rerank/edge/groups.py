@@ -36,7 +36,7 @@ def group_hits(
 
     `ask` runs a query. The limit and payload of `request`, whose ranking is grouped, are ignored.
     """
-    wide = _widened(request, group_by, limit, group_size)
+    wide = _widen(request, group_by, limit, group_size)
     found = _Found(group_by, limit, group_size, is_distance)
     bound = _candidates(wide)
     if bound is None:
@@ -44,7 +44,7 @@ def group_hits(
     elif _are_own(wide):
         _ask_in_rounds(ask, wide, found)
     else:
-        found.replace(ask(_sized(wide, bound)))
+        found.replace(ask(_with_limit(wide, bound)))
     return found.best()
 
 
@@ -52,7 +52,7 @@ def _search(ask: Ask, request: models.QueryRequest, found: _Found) -> None:
     """Ask for more and more of a ranking until there are enough groups, then for the points of those that aren't full."""
     size = found.limit * found.group_size
     while True:
-        points = ask(_sized(request, size))
+        points = ask(_with_limit(request, size))
         found.replace(points)
         if len(points) < size:
             return
@@ -75,7 +75,7 @@ def _ask_in_rounds(ask: Ask, request: models.QueryRequest, found: _Found) -> Non
             left = _and(left, must=[_any_other(found.group_by, full)]) if full else left
         else:
             left = _and(left, must=[_any_of(found.group_by, found.short())])
-        points = ask(_sized(left, size))
+        points = ask(_with_limit(left, size))
         if not points:
             return
         found.add(points)
@@ -132,7 +132,7 @@ def _fill(ask: Ask, request: models.QueryRequest, found: _Found) -> None:
     best = found.best()
     size = len(best) * found.group_size
     while short := [key for key, hits in best.items() if len(hits) < found.group_size]:
-        points = ask(_sized(_and(request, must=[_any_of(found.group_by, short)]), size))
+        points = ask(_with_limit(_and(request, must=[_any_of(found.group_by, short)]), size))
         found.replace(points)
         best |= {key: found.groups[key][: found.group_size] for key in short if key in found.groups}
         if len(points) < size:
@@ -166,20 +166,20 @@ def _by_kind(keys: Sequence[Any]) -> list[list[Any]]:
     return [some for kind in (str, int) if (some := [key for key in keys if isinstance(key, kind)])]
 
 
-def _widened(request: models.QueryRequest, group_by: str, limit: int, group_size: int) -> models.QueryRequest:
+def _widen(request: models.QueryRequest, group_by: str, limit: int, group_size: int) -> models.QueryRequest:
     """The request over points that have the key, with candidates enough for each group."""
     absent = models.IsEmptyCondition(is_empty=models.PayloadField(key=group_by))
     query = request.query
     if isinstance(query, models.NearestQuery) and query.mmr is not None and query.mmr.candidates_limit is None:
         mmr = models.Mmr(diversity=query.mmr.diversity, candidates_limit=limit * group_size)
         query = models.NearestQuery.model_construct(nearest=query.nearest, mmr=mmr)
-    prefetch = [_multiplied(one, group_size) for one in prefetches_of(request)]
+    prefetch = [_multiply_limits(one, group_size) for one in prefetches_of(request)]
     wide = request.model_copy(update={"query": query, "prefetch": prefetch, "with_payload": [group_by], "with_vector": False})
     return _and(wide, must_not=[absent])
 
 
-def _multiplied(prefetch: models.Prefetch, factor: int) -> models.Prefetch:
-    inner = [_multiplied(one, factor) for one in prefetches_of(prefetch)]
+def _multiply_limits(prefetch: models.Prefetch, factor: int) -> models.Prefetch:
+    inner = [_multiply_limits(one, factor) for one in prefetches_of(prefetch)]
     return prefetch.model_copy(update={"limit": _limit_of(prefetch) * factor, "prefetch": inner})
 
 
@@ -206,7 +206,7 @@ def _limit_of(prefetch: models.Prefetch) -> int:
     return LIMIT if prefetch.limit is None else prefetch.limit
 
 
-def _sized(request: models.QueryRequest, limit: int) -> models.QueryRequest:
+def _with_limit(request: models.QueryRequest, limit: int) -> models.QueryRequest:
     return request.model_copy(update={"limit": limit})
 
 

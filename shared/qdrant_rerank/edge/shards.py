@@ -194,13 +194,13 @@ class Shard:
 
     def _make_room(self, change: ShardChange, shard: engine.EdgeShard) -> None:
         """Refuse a change that the disk may have no room for, even with a shorter log."""
-        if self.disk(self.folder).free >= self._needed(change, shard):
+        if self.disk(self.folder).free >= self._count_needed(change, shard):
             return
         shard.flush()  # what the segments hold may go from the log
-        needed = self._needed(change, shard)
+        needed = self._count_needed(change, shard)
         check_room(self.disk(self.folder).free, needed, f"a change of {self.name!r}", self.folder)
 
-    def _needed(self, change: ShardChange, shard: engine.EdgeShard) -> int:
+    def _count_needed(self, change: ShardChange, shard: engine.EdgeShard) -> int:
         """The bytes that must be free for a change."""
         brought = _COPIES * change.size
         if change.rewrites is None and not change.everything:
@@ -253,7 +253,7 @@ class Folder:
         Raises ClientError: it is in use elsewhere, or the client was closed. Raises EngineError: there is none (a ValueError,
         too, in qdrant-client's words); or it can't be opened.
         """
-        with self._held():
+        with self._hold():
             if name not in self._open:
                 there = self.names()
                 if name not in there:
@@ -273,7 +273,7 @@ class Folder:
             raise ClientError(f"{name!r} can't be the name of a collection: it is a folder's name, of up to 255 characters")
         if self.only not in (None, name):
             raise ClientError(f"{self.path} is the one collection {self.only!r}; for {name!r} give a folder of collections")
-        with self._held():
+        with self._hold():
             if name in self.names():
                 raise EngineValueError(f"Collection {name} already exists in {self.path}")
             folder = self._folder(name)
@@ -289,7 +289,7 @@ class Folder:
 
         Raises ClientError: it is in use elsewhere. Raises EngineError: its files can't be deleted.
         """
-        with self._held():
+        with self._hold():
             if name not in self.names():
                 return False
             try:
@@ -336,7 +336,7 @@ class Folder:
         return self.path if self.only is not None else self.path / name
 
     @contextmanager
-    def _held(self) -> Generator[None]:
+    def _hold(self) -> Generator[None]:
         self.check_process()  # before the lock, which a thread of the parent may have held at the fork
         with self._lock:
             if self._closed:

@@ -194,7 +194,7 @@ def vectors_of(params: models.CollectionParams) -> dict[str, Vector]:
 def read_params(folder: Path) -> models.CollectionParams:
     """The vectors of the collection in `folder`."""
     config = _read_object(folder / _CONFIG)
-    dense = {name: _known(models.VectorParams, raw) for name, raw in sorted((config.get("vectors") or {}).items())}
+    dense = {name: _read_known(models.VectorParams, raw) for name, raw in sorted((config.get("vectors") or {}).items())}
     sparse = {name: _sparse_of(raw) for name, raw in sorted((config.get("sparse_vectors") or {}).items())}
     sparse.pop(NO_VECTORS, None)
     return models.CollectionParams(
@@ -216,7 +216,7 @@ def collection_info(folder: Path, info: engine.ShardInfo) -> models.CollectionIn
         indexes[key] = models.PayloadIndexInfo(data_type=kind, params=params, points=found.points)
     config = models.CollectionConfig(
         params=read_params(folder),
-        hnsw_config=_known(models.HnswConfig, hnsw),
+        hnsw_config=_read_known(models.HnswConfig, hnsw),
         optimizer_config=models.OptimizersConfig(**_OPTIMIZERS),
         metadata=read_metadata(folder) or None,
     )
@@ -262,16 +262,16 @@ def _read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def _known(kind: Any, raw: Mapping[str, Any]) -> Any:
+def _read_known(kind: Any, raw: Mapping[str, Any]) -> Any:
     """A model of the keys that qdrant-client knows: the engine may be newer."""
     known = {key: value for key, value in raw.items() if key in kind.model_fields}
     if isinstance(known.get("hnsw_config"), Mapping):
-        known["hnsw_config"] = _known(models.HnswConfigDiff, known["hnsw_config"])
+        known["hnsw_config"] = _read_known(models.HnswConfigDiff, known["hnsw_config"])
     return kind(**known)
 
 
 def _sparse_of(raw: Mapping[str, Any]) -> models.SparseVectorParams:
-    index = _known(models.SparseIndexParams, raw)
+    index = _read_known(models.SparseIndexParams, raw)
     modifier = None if raw.get("modifier") in (None, "none") else models.Modifier(raw["modifier"])
     return models.SparseVectorParams(index=index if index.model_fields_set else None, modifier=modifier)
 

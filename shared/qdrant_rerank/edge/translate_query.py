@@ -94,15 +94,15 @@ class Formulas:
             self.parts.put(value, found)
             return found
         self._seen.put(value, True)
-        return _translated(value, self._part)
+        return _translate(value, self._part)
 
 
 def expression(value: Any) -> Any:
     """The engine's expression for one node of a formula and all below it."""
-    return _translated(value, expression)
+    return _translate(value, expression)
 
 
-def _translated(value: Any, recur: Recur) -> Any:
+def _translate(value: Any, recur: Recur) -> Any:
     translate = translator(_NODES, type(value))
     if translate is None or isinstance(value, bool):
         raise ClientError(f"qdrant-edge has no expression {type(value).__name__}: {value!r}")

@@ -60,7 +60,7 @@ def refusals(what: str) -> Generator[None]:
         if _IN_USE in message:
             raise ClientError(f"{what} failed: {_OWNED}") from error
         kind = EngineError if message.startswith(_OWN_FAULTS) else EngineValueError
-        raise kind(f"qdrant-edge refused {what}: {_explained(message)}") from error
+        raise kind(f"qdrant-edge refused {what}: {_explain(message)}") from error
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def describe_misfits(what: str) -> Generator[None]:
         raise QueryError(f"{what}: {text if len(text) <= 300 else f'{text[:300]}…'}") from error
 
 
-def _explained(message: str) -> str:
+def _explain(message: str) -> str:
     if _NO_RESULT not in message:
         return message
     return (
@@ -242,12 +242,12 @@ def to_scored_point(point: engine.ScoredPoint, with_vector: Any) -> models.Score
         version=point.version,
         score=point.score,
         payload=point.payload,
-        vector=_from_engine(_asked(point.vector, with_vector)) if with_vector else None,
+        vector=_from_engine(_select_vectors(point.vector, with_vector)) if with_vector else None,
         order_value=point.order_value,
     )
 
 
-def _asked(vector: Any, with_vector: Any) -> Any:
+def _select_vectors(vector: Any, with_vector: Any) -> Any:
     if isinstance(with_vector, bool):
         return vector
     named = vector if isinstance(vector, dict) else {"": vector}

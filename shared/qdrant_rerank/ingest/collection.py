@@ -33,10 +33,10 @@ from .documents import Document
 from .writing import (
     check_batch_size,
     check_multivectors,
+    describe_size,
     encode_batch,
     plain_id,
     probe_encoder,
-    says,
     shard_argument,
     split_points,
 )
@@ -243,7 +243,7 @@ def find_differences(schema: Schema, made: Mapping[str, VectorInfo | None], enco
             hint = did_you_mean(name, schema.vectors)
             yield f"no vector named {name!r}; the collection {schema.collection!r} has {schema.describe_vectors()}{hint}"
         elif info is not None and (info.kind, info.size) != (there.kind, there.size):
-            yield f"the vector {name!r} of {schema.collection!r} is {there}, but its encoder makes {says(info)}"
+            yield f"the vector {name!r} of {schema.collection!r} is {there}, but its encoder makes {describe_size(info)}"
         elif there.kind == "sparse" and (idf := getattr(encoders[name], "idf", None)) is not None and idf != there.idf:
             modifier = "models.Modifier.IDF" if idf else "models.Modifier.NONE"
             yield (

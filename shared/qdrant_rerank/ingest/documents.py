@@ -197,7 +197,7 @@ class JsonlDocuments(Iterator[Document]):
         record = _record(line)
         if record.get(self.id_key) is None:
             hint = next((f"; pass id_key={key!r}?" for key in ("_id", "id", "doc_id", "docid") if key in record), "")
-            raise FormatError(f"no id under {self.id_key!r}; the line has {_listed(record)}{hint}")
+            raise FormatError(f"no id under {self.id_key!r}; the line has {_list_keys(record)}{hint}")
         point = point_id(record[self.id_key])
         if point in seen:
             raise FormatError(f"the id {record[self.id_key]!r} was in the file before; the first line with it counts")
@@ -217,7 +217,7 @@ class JsonlDocuments(Iterator[Document]):
             if value and value.strip():
                 texts.append(value)
         if not texts:
-            raise FormatError(f"no text under {' or '.join(map(repr, self.text_keys))}; the line has {_listed(record)}")
+            raise FormatError(f"no text under {' or '.join(map(repr, self.text_keys))}; the line has {_list_keys(record)}")
         return self.joiner.join(texts)
 
 
@@ -231,5 +231,5 @@ def _record(line: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", record)
 
 
-def _listed(record: Mapping[str, Any]) -> str:
+def _list_keys(record: Mapping[str, Any]) -> str:
     return ", ".join(map(repr, list(record)[:12])) or "nothing"

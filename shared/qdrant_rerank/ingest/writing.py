@@ -46,14 +46,14 @@ def probe_encoder(
     [vector] = encoder.encode_documents([_PROBE])
     if isinstance(vector, _BY_SERVER):
         return None
-    made = _described(_plain(vector), distance)
+    made = _describe_vector(_plain(vector), distance)
     if made is None:
         raise StrategyError(
             f"the encoder for {name!r} made {vector!r} of {_PROBE!r}: that is neither a list of numbers, nor a list of such "
             "lists, nor a models.SparseVector"
         )
     if kind is not None and made.kind != kind:
-        raise StrategyError(f"the vector {name!r} is to be {kind}, but its encoder makes {says(made)}: {encoder!r}")
+        raise StrategyError(f"the vector {name!r} is to be {kind}, but its encoder makes {describe_size(made)}: {encoder!r}")
     return made if made.kind != "sparse" else VectorInfo("sparse", idf=bool(getattr(encoder, "idf", False)))
 
 
@@ -80,16 +80,16 @@ def encode_batch(documents: Sequence[Document], encoders: Mapping[str, Encoder],
         lacking = [number for number, document in enumerate(documents) if name not in document.vectors]
         if not lacking:
             continue
-        found = _embedded(name, encoder, [documents[number].text for number in lacking], ids)
+        found = _embed(name, encoder, [documents[number].text for number in lacking], ids)
         for number, vector in zip(lacking, found, strict=True):
             vectors[number][name] = vector
     return [
-        {name: _fitting(document, name, vector, made) for name, vector in own.items()}
+        {name: _check_vector(document, name, vector, made) for name, vector in own.items()}
         for document, own in zip(documents, vectors, strict=True)
     ]
 
 
-def _embedded(name: str, encoder: Encoder, texts: list[str], ids: list[str | int]) -> list[QueryVector]:
+def _embed(name: str, encoder: Encoder, texts: list[str], ids: list[str | int]) -> list[QueryVector]:
     try:
         found = list(encoder.encode_documents(texts))
     except (MissingExtra, StrategyError):
@@ -102,7 +102,7 @@ def _embedded(name: str, encoder: Encoder, texts: list[str], ids: list[str | int
     return found
 
 
-def _fitting(document: Document, name: str, vector: Any, made: Mapping[str, VectorInfo]) -> Any:
+def _check_vector(document: Document, name: str, vector: Any, made: Mapping[str, VectorInfo]) -> Any:
     if name not in made:
         there = ", ".join(map(repr, made)) or "none"
         raise IngestError(
@@ -120,20 +120,20 @@ def _fitting(document: Document, name: str, vector: Any, made: Mapping[str, Vect
 
 def _misfit(vector: Any, wanted: VectorInfo) -> str | None:
     """Why a vector can't be stored as what is wanted."""
-    found = _described(vector)
+    found = _describe_vector(vector)
     if found is None:
         return f"is no vector, but {vector!r}"[:200]
     if (found.kind, found.size) != (wanted.kind, wanted.size):
-        return f"is {says(found)}, but the collection's is {wanted}"
+        return f"is {describe_size(found)}, but the collection's is {wanted}"
     return None if _is_finite(vector) else "holds numbers that aren't finite"
 
 
-def says(info: VectorInfo) -> str:
+def describe_size(info: VectorInfo) -> str:
     """A vector's kind and size."""
     return info.kind if info.size is None else f"{info.kind}, {info.size} numbers" + (" a row" if info.kind == "multi" else "")
 
 
-def _described(vector: Any, distance: models.Distance | None = None) -> VectorInfo | None:
+def _describe_vector(vector: Any, distance: models.Distance | None = None) -> VectorInfo | None:
     """What a vector is; None if it is none."""
     if isinstance(vector, models.SparseVector):
         return VectorInfo("sparse")
@@ -233,12 +233,12 @@ def ingest(
     with describe_failures(Place.of(client, collection), "reading the schema of"):
         schema = read_schema(client, collection)  # once: a server that isn't there at the start is a wrong address
     ready = encoders.for_documents(schema) if isinstance(encoders, Encoders) else Encoders.of(encoders).for_documents(schema)
-    if problems := list(_missing(schema, ready)):
+    if problems := list(_find_absent(schema, ready)):
         raise PlanError(problems)
     written = skipped = 0
     bad: list[BadLine] = []
     for batch in _batches(_storable(documents, bad), size):
-        fresh = _unstored(client, collection, batch, policy, shard_key) if resume else batch
+        fresh = _find_unstored(client, collection, batch, policy, shard_key) if resume else batch
         if fresh:
             _write(client, schema, fresh, ready, text_key, policy, shard_key)
         written += len(fresh)
@@ -256,7 +256,7 @@ def check_batch_size(value: object) -> int:
     return size
 
 
-def _missing(schema: Schema, encoders: Mapping[str, Encoder]) -> Iterator[str]:
+def _find_absent(schema: Schema, encoders: Mapping[str, Encoder]) -> Iterator[str]:
     for name in encoders:
         if name not in schema.vectors:
             hint = did_you_mean(name, schema.vectors)
@@ -278,7 +278,7 @@ def _batches(documents: Iterable[Document], size: int) -> Iterator[list[Document
         yield batch
 
 
-def _unstored(
+def _find_unstored(
     client: QdrantClient, collection: str, batch: Sequence[Document], retries: Retries, shard_key: models.ShardKey | None
 ) -> list[Document]:
     """The documents that aren't stored yet; of several with one id, the first."""

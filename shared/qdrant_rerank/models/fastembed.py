@@ -75,7 +75,7 @@ class FastembedModel(ABC):
     @property
     def is_own(self) -> bool:
         """Whether it is a model of the user's own, in a folder, so that its name says nothing of what it computes."""
-        return self.path is not None and self.model.lower() not in self._known()
+        return self.path is not None and self.model.lower() not in self._list_models()
 
     _counts: ClassVar[tuple[str, ...]] = ("batch_size", "threads", "parallel")
     """The arguments that count something."""
@@ -92,7 +92,7 @@ class FastembedModel(ABC):
 
     def _description(self) -> Mapping[str, Any]:
         """Fastembed's description of the model. Raises as `_name`."""
-        known = self._known()
+        known = self._list_models()
         found = known.get(self.model.lower())
         if found is None:
             names = sorted(entry["model"] for entry in known.values())
@@ -100,7 +100,7 @@ class FastembedModel(ABC):
             raise StrategyError(f"fastembed has no model {self.model!r} for {type(self).__name__}{self._remedy}{hint}")
         return found
 
-    def _known(self) -> dict[str, Mapping[str, Any]]:
+    def _list_models(self) -> dict[str, Mapping[str, Any]]:
         """The models that fastembed has, by name in lower case, as it doesn't mind the case."""
         entries: list[Mapping[str, Any]] = self._class().list_supported_models()
         return {entry["model"].lower(): entry for entry in entries if not entry["model"].startswith(_PREFIX)}

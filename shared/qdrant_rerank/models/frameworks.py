@@ -133,7 +133,7 @@ class FrameworkModel(ABC):
         if not is_finite(margin) or margin <= 0:
             raise StrategyError(f"margin is a finite number above 0, not {margin!r}")
         self.margin = margin
-        self.name, self._is_known = _named(reranker) if name is None else (name, True)
+        self.name, self._is_known = _name_of(reranker) if name is None else (name, True)
         self._reranker = reranker
         self._lock = Lock()
         self._counts: Counter[str] = Counter()
@@ -152,21 +152,21 @@ class FrameworkModel(ABC):
 
         Raises ScoringError: the reranker returned something that it wasn't given, or a score that isn't a number.
         """
-        shown = self._shown(texts)
-        returned = self._sync(query, self._made(shown, texts)) if shown else []
-        return self._settled(returned, shown, len(texts))
+        shown = self._pick_texts(texts)
+        returned = self._sync(query, self._wrap_texts(shown, texts)) if shown else []
+        return self._read_scores(returned, shown, len(texts))
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
         """As `score`, by the reranker's async method."""
-        shown = self._shown(texts)
-        returned = await self._async(query, self._made(shown, texts)) if shown else []
-        return self._settled(returned, shown, len(texts))
+        shown = self._pick_texts(texts)
+        returned = await self._async(query, self._wrap_texts(shown, texts)) if shown else []
+        return self._read_scores(returned, shown, len(texts))
 
     def __repr__(self) -> str:  # without the reranker, whose repr may show a key
         return f"<{type(self).__name__} {self.name}:margin={self.margin:g}>"
 
     @abstractmethod
-    def _made(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
+    def _wrap_texts(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
         """The framework's documents, one for each text shown."""
 
     @abstractmethod
@@ -179,12 +179,12 @@ class FrameworkModel(ABC):
     def _read(self, item: Any) -> tuple[object, object]:
         """The number of the text that was returned, and its score."""
 
-    def _shown(self, texts: Sequence[str]) -> list[int]:
+    def _pick_texts(self, texts: Sequence[str]) -> list[int]:
         shown = [number for number, text in enumerate(texts) if not is_blank(text)]
         self._count(empty=len(texts) - len(shown), calls=int(bool(shown)))
         return shown
 
-    def _settled(self, items: Sequence[Any], shown: Sequence[int], count: int) -> list[float]:
+    def _read_scores(self, items: Sequence[Any], shown: Sequence[int], count: int) -> list[float]:
         given, whose = set(shown), type(self._reranker).__name__
         returned: list[Returned] = []
         for item in items:
@@ -208,7 +208,7 @@ class FrameworkModel(ABC):
 class CompressorModel(FrameworkModel):
     """A LangChain document compressor as a reranker; see `from_compressor`."""
 
-    def _made(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
+    def _wrap_texts(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
         documents = load_extra("langchain_core.documents", "from_compressor", "langchain")
         return [documents.Document(page_content=texts[number], metadata={_KEY: number}) for number in shown]
 
@@ -229,7 +229,7 @@ class CompressorModel(FrameworkModel):
 class PostprocessorModel(FrameworkModel):
     """A LlamaIndex node postprocessor as a reranker; see `from_postprocessor`."""
 
-    def _made(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
+    def _wrap_texts(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
         schema = load_extra("llama_index.core.schema", "from_postprocessor", "llama-index")
         # the number is in the id alone: metadata is part of the text that rerankers read
         return [schema.NodeWithScore(node=schema.TextNode(text=texts[number], id_=f"{_ID}{number}")) for number in shown]
@@ -249,7 +249,7 @@ class PostprocessorModel(FrameworkModel):
         return int(number) if number.isascii() and number.isdigit() else None, item.score
 
 
-def _named(reranker: Any) -> tuple[str, bool]:
+def _name_of(reranker: Any) -> tuple[str, bool]:
     """Its class, model and `top_n`; and whether that tells it from others."""
     kind = type(reranker)
     inner = (reranker, getattr(reranker, "model", None), getattr(reranker, "llm", None))

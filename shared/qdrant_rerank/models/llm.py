@@ -89,7 +89,7 @@ class _LlmModel(ABC):
     def __repr__(self) -> str:  # without the LLM, whose repr may show a key
         return f"<{type(self).__name__} {self.fingerprint}>"
 
-    def _named(self) -> str:
+    def _describe(self) -> str:
         return f"the LLM {self.name}"
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -120,11 +120,11 @@ class _LlmModel(ABC):
         """The scores of all texts, by the answers."""
 
     def _call(self, call: Call) -> Any:
-        with carrying(ScoringError, self._named):
+        with carrying(ScoringError, self._describe):
             return call.run()
 
     async def _acall(self, call: Call) -> Any:
-        with carrying(ScoringError, self._named, awaits=True):
+        with carrying(ScoringError, self._describe, awaits=True):
             return await self._gate.arun(lambda _: call.run()) if call.arun is None else await call.arun()
 
     def _ask(self, make: Callable[[], Prompt], read: Callable[[object], T | Bad], shown: Sequence[str]) -> Asking[T | Bad]:

@@ -37,14 +37,14 @@ def llm_name(model: Any) -> str:
         return llm_name(bound) + (_temperature(kwargs.get("temperature")) if isinstance(kwargs, Mapping) else "")
     if inspect.isroutine(model):
         known = not inspect.ismethod(model) and "<" not in model.__qualname__
-        return f"{model.__module__}.{model.__qualname__}" + ("" if known else _own())
+        return f"{model.__module__}.{model.__qualname__}" + ("" if known else _random_ending())
     name = model_name(model)
     of_framework = hasattr(model, "invoke") or hasattr(model, "chat")
-    ending = f"/{name}" if name else "" if of_framework else _own()
+    ending = f"/{name}" if name else "" if of_framework else _random_ending()
     return type(model).__name__ + ending + _temperature(getattr(model, "temperature", None))
 
 
-def _own() -> str:
+def _random_ending() -> str:
     return f"#{secrets.token_hex(4)}"
 
 
@@ -156,11 +156,11 @@ class _LangChain:
                 self._structures = False
             else:
                 try:
-                    return _parsed((yield self._call(structured, messages)))
+                    return _read_structured((yield self._call(structured, messages)))
                 except NotImplementedError:
                     self._structures = False
                     self._counters.add("retried")
-        return _text((yield self._call(self._llm, messages)))
+        return _read_text((yield self._call(self._llm, messages)))
 
     def _call(self, runnable: Any, messages: list[tuple[str, str]]) -> Call:
         self._counters.add("calls")
@@ -188,7 +188,7 @@ class _LlamaIndex:
                 self._counters.add("retried")
         llms = _llama_index("llms")
         messages = [llms.ChatMessage(role="system", content=prompt.system), llms.ChatMessage(role="user", content=prompt.user)]
-        return _text((yield self._call("chat", messages)))
+        return _read_text((yield self._call("chat", messages)))
 
     def _call(self, method: str, *args: Any, **named: Any) -> Call:
         self._counters.add("calls")
@@ -213,9 +213,9 @@ class _Function:
         call = partial(self._function, f"{prompt.system}\n\n{prompt.user}")
         answer = yield Call(_refuse, call) if self._async else Call(call, None)
         if not inspect.isawaitable(answer):
-            return _text(answer)
+            return _read_text(answer)
         waiting = answer
-        return _text((yield Call(partial(_refuse, waiting), lambda: waiting)))
+        return _read_text((yield Call(partial(_refuse, waiting), lambda: waiting)))
 
 
 def _refuse(answer: object = None) -> None:
@@ -224,17 +224,17 @@ def _refuse(answer: object = None) -> None:
     raise ClientError("the LLM is an async function: use ascore, or an async call of the retriever")
 
 
-def _parsed(answer: Any) -> object:
+def _read_structured(answer: Any) -> object:
     """Of LangChain's structured output: the structure, or else what the model said."""
     if not isinstance(answer, Mapping) or "raw" not in answer:
         return answer
     if answer.get("parsed") is not None:
         return answer["parsed"]
     calls = getattr(answer["raw"], "tool_calls", None)
-    return calls[0].get("args") if calls else _text(answer["raw"])
+    return calls[0].get("args") if calls else _read_text(answer["raw"])
 
 
-def _text(answer: Any) -> object:
+def _read_text(answer: Any) -> object:
     """The text of a message: LangChain's `content`, LlamaIndex's `message.content`; other things as they are."""
     message = getattr(answer, "message", answer)
     content = getattr(message, "content", message)

@@ -45,13 +45,13 @@ class Fence:
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def document(self, number: int, text: str) -> str:
-        return f"<document id={number} k={self.token}>\n{_harmless(text)}\n</document k={self.token}>"
+        return f"<document id={number} k={self.token}>\n{_disarm(text)}\n</document k={self.token}>"
 
     def query(self, text: str) -> str:
-        return f"<query k={self.token}>\n{_harmless(text)}\n</query k={self.token}>"
+        return f"<query k={self.token}>\n{_disarm(text)}\n</query k={self.token}>"
 
 
-def _harmless(text: str) -> str:
+def _disarm(text: str) -> str:
     text = _SURROGATES.sub("\ufffd", _HIDDEN.sub("", _CONTROLS.sub(" ", text)))
     return _LIKE_A_FENCE.sub("&lt;", text)
 
@@ -180,33 +180,33 @@ class Order:
 
 def read_score(answer: object, low: float, high: float) -> float | Bad:
     """The score in `answer`: a `ScoreAnswer`, a mapping, a number, or text with one JSON object or a bare number."""
-    found = _found(answer, "score")
+    found = _find_value(answer, "score")
     if isinstance(found, Bad):
         return found
     if isinstance(found, str):
         bare = _BARE_SCORE.fullmatch(found.strip())
         if bare is None or (bare[2] is not None and float(bare[2]) != high):
-            return Bad("prose" if isinstance(found, _Prose) else "not_a_number", _shown(answer))
+            return Bad("prose" if isinstance(found, _Prose) else "not_a_number", _abbreviate(answer))
         found = float(bare[1])
     if not isinstance(found, int | float) or isinstance(found, bool) or found != found:  # NaN
-        return Bad("not_a_number", _shown(answer))
-    return float(found) if low <= found <= high else Bad("out_of_range", _shown(answer))
+        return Bad("not_a_number", _abbreviate(answer))
+    return float(found) if low <= found <= high else Bad("out_of_range", _abbreviate(answer))
 
 
 def read_order(answer: object, count: int) -> Order | Bad:
     """The order in `answer`: an `OrderAnswer`, a mapping, a list, or text with one JSON value or `[2] > [1]`."""
-    found = _found(answer, "order")
+    found = _find_value(answer, "order")
     if isinstance(found, Bad):
         return found
     if isinstance(found, str):
         chains = _CHAIN.findall(found)
         if len(chains) != 1:
-            return Bad("ambiguous" if chains else "prose" if isinstance(found, _Prose) else "not_a_number", _shown(answer))
+            return Bad("ambiguous" if chains else "prose" if isinstance(found, _Prose) else "not_a_number", _abbreviate(answer))
         found = chains[0].split(">")
     if not isinstance(found, list | tuple):
-        return Bad("not_a_number", _shown(answer))
+        return Bad("not_a_number", _abbreviate(answer))
     if not found:
-        return Bad("empty", _shown(answer))
+        return Bad("empty", _abbreviate(answer))
     positions: dict[int, None] = {}  # keeps the order of what was named first
     faults: list[str] = []
     for item in found:
@@ -220,7 +220,7 @@ def read_order(answer: object, count: int) -> Order | Bad:
         else:
             positions[number - 1] = None
     if not positions:
-        return Bad(faults[0], _shown(answer))
+        return Bad(faults[0], _abbreviate(answer))
     missing = [position for position in range(count) if position not in positions]
     return Order([*positions, *missing], (*faults, *(["missing"] if missing else [])))
 
@@ -233,29 +233,29 @@ def _whole(item: object) -> int | None:
     return int(item) if math.isfinite(item) and item == int(item) else None
 
 
-def _found(answer: object, key: str) -> Any | Bad:
+def _find_value(answer: object, key: str) -> Any | Bad:
     """What stands under `key` in a structure or in JSON within text; other text as `_Prose`."""
     if isinstance(answer, str):
         text = answer.rpartition("</think>")[2].strip()  # what a reasoning model said to itself
-        return _in_text(text, key) if text else Bad("empty", "")
+        return _find_in_text(text, key) if text else Bad("empty", "")
     if answer is None:
         return Bad("empty", "")
-    value = _under(answer, key)
-    return Bad("not_a_number", _shown(answer)) if value is _MISSING else value
+    value = _value_under(answer, key)
+    return Bad("not_a_number", _abbreviate(answer)) if value is _MISSING else value
 
 
-def _in_text(text: str, key: str) -> Any | Bad:
+def _find_in_text(text: str, key: str) -> Any | Bad:
     code = _CODE.findall(text)
     for candidate in (text, code[0] if len(code) == 1 else ""):
-        if (value := _under(_json(candidate), key)) is not _MISSING:
+        if (value := _value_under(_json(candidate), key)) is not _MISSING:
             return value
-    found = [value for part in _OBJECT.findall(text) if (value := _under(_json(part), key)) is not _MISSING]
+    found = [value for part in _OBJECT.findall(text) if (value := _value_under(_json(part), key)) is not _MISSING]
     if not found:
         return _Prose(text)
-    return found[0] if all(value == found[0] for value in found) else Bad("ambiguous", _shown(text))
+    return found[0] if all(value == found[0] for value in found) else Bad("ambiguous", _abbreviate(text))
 
 
-def _under(value: object, key: str) -> Any:
+def _value_under(value: object, key: str) -> Any:
     """The value of `key` in an object; a number or list is taken for the value itself."""
     if isinstance(value, BaseModel):
         return getattr(value, key, _MISSING)
@@ -271,6 +271,6 @@ def _json(text: str) -> object:
         return _MISSING
 
 
-def _shown(answer: object) -> str:
+def _abbreviate(answer: object) -> str:
     text = " ".join((answer if isinstance(answer, str) else repr(answer))[: 4 * _SHOWN].split())
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

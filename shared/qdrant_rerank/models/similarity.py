@@ -68,7 +68,7 @@ class _Similarity(ABC):
         if not texts:
             return []
         vector, vectors = await asyncio.gather(encoder.aencode_query(query), embed(texts))
-        return await self._turns.arun(lambda _: self._compared(self._query(vector), vectors, texts))
+        return await self._turns.arun(lambda _: self._compare(self._query(vector), vectors, texts))
 
     def _scores(self, query: str, texts: Sequence[str], stopped: Stopped) -> list[float]:
         if not texts:
@@ -79,13 +79,13 @@ class _Similarity(ABC):
             if stopped.is_set():
                 return []  # to nobody
             chunk = texts[start : start + _TEXTS_AT_A_TIME]
-            scores += self._compared(vector, encoder.encode_documents(chunk), chunk)
+            scores += self._compare(vector, encoder.encode_documents(chunk), chunk)
         return scores
 
     def _query(self, vector: Any) -> Numbers:
         return self._numbers(vector, "the query")
 
-    def _compared(self, query: Numbers, vectors: Sequence[Any], texts: Sequence[str]) -> list[float]:
+    def _compare(self, query: Numbers, vectors: Sequence[Any], texts: Sequence[str]) -> list[float]:
         if len(vectors) != len(texts):
             raise ScoringError(f"the encoder of {type(self).__name__} returned {len(vectors)} vectors for {len(texts)} texts")
         arrays = [self._numbers(vector, f"text {place}") for place, vector in enumerate(vectors)]

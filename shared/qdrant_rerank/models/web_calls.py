@@ -140,7 +140,7 @@ class Patience:
     @property
     def _policy(self) -> Policy:
         return Policy(
-            calls=self.attempts, left=self.seconds_left, passes=worth_repeating, wait=_asked_wait, note=_note, sure=0.0
+            calls=self.attempts, left=self.seconds_left, passes=worth_repeating, wait=_read_wait, note=_note, sure=0.0
         )
 
 
@@ -152,7 +152,7 @@ def worth_repeating(error: BaseException) -> bool:
     return getattr(error, "status_code", None) in _REPEATED or (isinstance(error, httpx.TransportError) and not hopeless)
 
 
-def _asked_wait(error: BaseException) -> float | None:
+def _read_wait(error: BaseException) -> float | None:
     return retry_after(getattr(error, "headers", None) or {})
 
 
@@ -183,19 +183,19 @@ def without_key(error: Exception, key: str) -> None:
     """Take the key out of an error: a server may repeat it in its answer."""
     if len(key) < _SHORTEST_KEY or key not in str(error):
         return
-    error.args = tuple(_replaced(value, key) for value in error.args)
+    error.args = tuple(_hide_key(value, key) for value in error.args)
     for name in ("body", "headers"):
         if hasattr(error, name):
-            setattr(error, name, _replaced(getattr(error, name), key))
+            setattr(error, name, _hide_key(getattr(error, name), key))
 
 
-def _replaced(value: Any, key: str) -> Any:
+def _hide_key(value: Any, key: str) -> Any:
     if isinstance(value, str):
         return value.replace(key, "***")
     if isinstance(value, dict):
-        return {name: _replaced(item, key) for name, item in value.items()}
+        return {name: _hide_key(item, key) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_replaced(item, key) for item in value]
+        return [_hide_key(item, key) for item in value]
     return value
 
 
