@@ -1,4 +1,4 @@
-"""A reranker as LangChain's document compressor: documents of any retriever, ranked anew."""
+"""A reranker as LangChain's document compressor: documents of any retriever, reranked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOT_RERANKED: Final = "not_reranked"
 
 
 class QdrantRerankCompressor(BaseDocumentCompressor):
-    """Ranks documents anew by a reranker, e.g. in a `ContextualCompressionRetriever`; Qdrant isn't asked.
+    """Reranks documents by a model, e.g. in a `ContextualCompressionRetriever`; Qdrant isn't asked.
 
         QdrantRerankCompressor(reranker=CohereReranker("rerank-v3.5"), top_n=5)
 

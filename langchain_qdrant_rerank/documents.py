@@ -76,13 +76,15 @@ def _additions(
     """What is added to the metadata of each document, beside its id and collection; arguments as of `to_documents`."""
     names, scored = _Names(contents, collection), score_key is not None
     score_name = names.free(score_key, "their scores are", "; set score_key='…' to another name, or to None")
-    told = {reason.id: reason.as_dict() for reason in reasons}
-    told_name = names.free(explanation_key if told else None, "their explanations are", "; set explanation_key='…'")
+    explanations = {reason.id: reason.as_dict() for reason in reasons}
+    explanation_name = names.free(
+        explanation_key if explanations else None, "their explanations are", "; set explanation_key='…'"
+    )
     notes = [_notes(point, scored) for point in points]
     note_names = {note: names.free(note, "what reranking notes is") for note in dict.fromkeys(chain(*notes))}
     added: list[dict[str, Any]] = []
     for point, own in zip(points, notes, strict=True):
-        named = {score_name: float(point.score), told_name: told.get(point.id)}
+        named = {score_name: float(point.score), explanation_name: explanations.get(point.id)}
         named |= {note_names[note]: value for note, value in own.items()}
         added.append({name: value for name, value in named.items() if name is not None})
     return added

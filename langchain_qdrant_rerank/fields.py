@@ -131,7 +131,7 @@ def list_encoders(encoders: EncodersLike) -> Mapping[str, AnyEncoder]:
 
 
 def make_encoders(embeddings: AnyEncoder, sparse_embeddings: AnyEncoder, named: EncodersLike) -> Encoders:
-    """The encoders as `named` says, and `embeddings` and `sparse_embeddings` for the vectors of which it says nothing."""
+    """The encoders as `named` says; `embeddings` and `sparse_embeddings` are for all other vectors."""
     if isinstance(named, Encoders):
         rest = make_encoders(embeddings, sparse_embeddings, {})
         return Encoders(named.named, {**rest.by_kind, **named.by_kind})

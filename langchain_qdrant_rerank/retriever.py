@@ -222,7 +222,7 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
         schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
             None for never. It is read again in any case when an answer contradicts it, and before a strategy is refused.
         retries: how often a request is made again, at most, after what may pass: a server that is away, overloaded or asks to
-            wait (see `qdrant_rerank.Retries`), within the call's timeout. None is made again unless told so.
+            wait (see `qdrant_rerank.Retries`), within the call's timeout. By default no request is repeated.
         coalesce: whether concurrent searches, of one event loop or of threads, leave in one batch while others are under way,
             on a server.
         executors: what is kept between calls, and handed on to copies.
@@ -480,7 +480,7 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
     def _memory(self) -> dict[object, Any]:
         """What was made of the fields, by what it is; empty once a field is another object.
 
-        Most calls come with no options of their own, after which all is as it was for the call before: making it anew would
+        Most calls have no options, so that everything is as it was for the call before: making it again would
         take longer than all else that an adapter adds to a query.
         """
         encoders = self.encoders

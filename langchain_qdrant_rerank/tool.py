@@ -136,13 +136,13 @@ def search_tool(
         max_k: the most documents of a call, or as many as the strategy can give if that is fewer; without the model's word it
             is the retriever's `k`.
         name: the tool's name.
-        description: what the model is told that it finds here; say which documents they are.
+        description: tells the model what it finds here; say which documents they are.
         max_tokens: how long an answer may be, estimated as three bytes of UTF-8 a token.
         low_confidence: the score below which the best document is said to be doubtful (for Euclid and Manhattan minus a
             distance, e.g. -0.5); "auto" is 0.5 where the strategy's scores are calibrated to probabilities, and none elsewhere;
             None for none.
         runtime_filter: from a run's config to a filter that every document has to meet, for a tenant that is known only then.
-            The model is then told types alone: values and ranges may be another tenant's.
+            The model then sees types alone: values and ranges may be another tenant's.
 
     Raises:
         StrategyError: a key isn't there, can't be filtered by, or is in the fixed filter; or a number can't be.

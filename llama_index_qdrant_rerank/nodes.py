@@ -133,13 +133,13 @@ class NodeReader:
 
     def _find_additions(self, points: Points, reasons: Sequence[ResultReason]) -> Iterator[dict[tuple[str, str], Any]]:
         """What is to be added to each node's metadata, by what it is and by key."""
-        told = {reason.id: reason.as_dict() for reason in reasons}
+        explanations = {reason.id: reason.as_dict() for reason in reasons}
         for point in points:
             own: dict[tuple[str, str], Any] = {}
             if self.score_key is not None:
                 own["score", self.score_key] = float(point.score)
-            if point.id in told:
-                own["explanation", self.explanation_key] = told[point.id]
+            if point.id in explanations:
+                own["explanation", self.explanation_key] = explanations[point.id]
             notes = notes_of(point)
             yield own | {("note", key): value for key, value in notes.items()}
 

@@ -1,4 +1,4 @@
-"""The postprocessors: nodes that any retriever found, ranked anew in Qdrant, or by a reranker that reads them."""
+"""The postprocessors: nodes that any retriever found, rescored in Qdrant, or reranked by a model that reads them."""
 
 from __future__ import annotations
 
@@ -95,13 +95,13 @@ class _Postprocessor(BaseNodePostprocessor):
 
 
 class QdrantRerankPostprocessor(_Postprocessor, KeepsExecutors):
-    """Ranks nodes anew by a strategy that Qdrant runs over their points, in one request.
+    """Rescores nodes by a strategy that Qdrant runs over their points, in one request.
 
         QdrantRerankPostprocessor.from_vector_store(store, strategy=Formula(score() + 0.1 * field("popularity", default=0)))
         QdrantRerankPostprocessor.from_vector_store(store, strategy=Nearest("colbert"), encoders={"colbert": …}, top_n=4)
 
     The nodes are the candidates, found by their ids. A formula needs no `.over(…)`: `score()` in it is the similarity of the
-    query to the collection's only dense vector, or to the one named by `using`, which Qdrant computes anew. With
+    query to the collection's only dense vector, or to the one named by `using`, which Qdrant computes again. With
     `score_source="nodes"`, it is the score that each node comes with (0 if it has none). A formula that doesn't read `score()`
     needs no query at all.
 
@@ -273,7 +273,7 @@ class QdrantRerankPostprocessor(_Postprocessor, KeepsExecutors):
 
 
 class RerankerPostprocessor(_Postprocessor):
-    """Ranks nodes anew by a reranker that reads them; Qdrant isn't asked.
+    """Reranks nodes by a model that reads them; Qdrant isn't asked.
 
         RerankerPostprocessor(reranker=CohereReranker("rerank-v3.5"), top_n=4)
 

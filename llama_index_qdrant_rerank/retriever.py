@@ -94,7 +94,7 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
         schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
             None for never. It is read again in any case when an answer contradicts it, and before a strategy is refused.
         retries: how often a request is made again, at most, after what may pass: a server that is away, overloaded or asks to
-            wait (see `qdrant_rerank.Retries`), within the call's timeout. None is made again unless told so.
+            wait (see `qdrant_rerank.Retries`), within the call's timeout. By default no request is repeated.
         coalesce: whether concurrent searches, of one event loop or of threads, leave in one batch while others are under way,
             on a server.
 

@@ -1,6 +1,6 @@
 """Where the points are: clients, collection and encoders, from arguments or from a vector store.
 
-A store is read anew at each query: LlamaIndex's `QdrantVectorStore` finds out the names of its vectors only when it is
+A store is read again at each query: LlamaIndex's `QdrantVectorStore` finds out the names of its vectors only when it is
 first used. It is known by its attributes, so that its package need not be installed.
 """
 
@@ -192,7 +192,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class ExecutorSettings:
-    """What executors are told beside the place and the encoders, as their arguments of the same names.
+    """What executors take beside the place and the encoders, as arguments of the same names.
 
     Raises:
         StrategyError: something can't be.
@@ -221,7 +221,7 @@ class Source:
     Args:
         place: where the points are.
         encoders: what embeds queries.
-        settings: what executors are told.
+        settings: what executors take.
         texts: from the key of the text (see `text_key`) to where a reranker finds a point's text.
     """
 
@@ -309,7 +309,7 @@ class StoreVector(Nearest):
 
 
 class StoreSource(Source):
-    """What a LlamaIndex `QdrantVectorStore` holds, read anew at each query; `store` instead of a place."""
+    """What a LlamaIndex `QdrantVectorStore` holds, read again at each query; `store` instead of a place."""
 
     def __init__(self, store: Any, encoders: Encoders, settings: ExecutorSettings, texts: Callable[[str], PayloadLike]) -> None:
         self._store = store

@@ -52,7 +52,7 @@ class QdrantSearchTool(AsyncBaseTool):
         retriever: what is searched; its `fixed_filter` and `filter` hold in every call.
         spec: the arguments and caps.
         name: the tool's name.
-        description: what the model is told that it finds here.
+        description: tells the model what it finds here.
         runtime_filter: gives the filter that every node has to meet: a tenant that is known at run time.
         node_postprocessors: what changes the nodes that were found.
     """
@@ -145,13 +145,13 @@ def search_tool(
         max_k: the most nodes of a call, or as many as the strategy can give if that is fewer; without the model's word it is
             the retriever's `similarity_top_k`.
         name: the tool's name.
-        description: what the model is told that it finds here; say which documents they are.
+        description: tells the model what it finds here; say which documents they are.
         max_tokens: how long an answer may be, estimated as three bytes of UTF-8 a token.
         low_confidence: the score below which the best node is said to be doubtful (for Euclid and Manhattan minus a
             distance, e.g. -0.5); "auto" is 0.5 where the strategy's scores are calibrated to probabilities and no postprocessor
             changes them, and none elsewhere; None for none.
-        runtime_filter: gives a filter that every node has to meet, for a tenant that is known only in a call. The model is then
-            told types alone: values and ranges may be another tenant's.
+        runtime_filter: gives a filter that every node has to meet, for a tenant that is known only in a call. The model then
+            sees types alone: values and ranges may be another tenant's.
         node_postprocessors: what changes the nodes that were found.
 
     Raises:

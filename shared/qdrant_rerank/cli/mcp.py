@@ -52,7 +52,7 @@ App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Tools:
-    """What the tools are told, and how much they may ask for and answer."""
+    """What a model reads of the tools, and how much it may ask for and get."""
 
     panel: ClassVar = "The tools"
 
@@ -251,8 +251,8 @@ class ServedCollection:
 
 
 def _write_reason(reason: Any) -> str:
-    told = {name: value for name, value in reason.as_dict().items() if name not in ("id", "score")}
-    return json.dumps(_round_floats(told), ensure_ascii=False)
+    facts = {name: value for name, value in reason.as_dict().items() if name not in ("id", "score")}
+    return json.dumps(_round_floats(facts), ensure_ascii=False)
 
 
 def _round_floats(value: Any) -> Any:

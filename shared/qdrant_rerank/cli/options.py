@@ -97,7 +97,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
 @dataclass(frozen=True)
 class _Part:
-    """A parameter of a command's function, and the parameters that typer sees in its place: by name, of which field."""
+    """A parameter of a command's function, the parameters that typer sees in its place, and the fields that they fill."""
 
     parameters: list[inspect.Parameter]
     group: Callable[..., Any] | None

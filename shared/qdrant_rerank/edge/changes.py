@@ -3,7 +3,7 @@
 The engine takes NaN in silence, and a point that it refuses for an unknown vector name is still in its log, which would strip
 that point of its vectors after a crash.
 
-The log takes what it can't read back. Its reader stops at 128 levels, of which each kind of change uses some itself: a
+The log takes what it can't read back. Its reader stops at 128 levels, and each kind of change uses some of them: a
 payload of 122 to 124 levels and a filter of about 122 to 126 are the most that opens again, and one that is deeper makes the
 whole collection unreadable. `LEVELS` is below all of these. Payloads are stored as JSON, whose reader stops at 128, too, so
 that a path which a payload is set at counts with the payload.
@@ -59,7 +59,7 @@ class ShardChange:
 
     Attributes:
         size: about how many bytes it brings, for each point that it rewrites if it rewrites some.
-        rewrites: the points whose payload or vectors are written anew; None if none are.
+        rewrites: the points whose payload or vectors are rewritten; None if none are.
         everything: whether something is made of all points, such as an index.
     """
 

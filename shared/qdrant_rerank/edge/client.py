@@ -306,9 +306,8 @@ class EdgeClient(QdrantClient):  # to type checkers and `isinstance`: none of th
                     shard.update(change)
         return [_DONE for _ in changes]
 
-    upsert = _make_change_method(
-        QdrantClient.upsert, models.UpsertOperation, models.PointsList
-    )  # all points are stored, or none
+    # all points are stored, or none
+    upsert = _make_change_method(QdrantClient.upsert, models.UpsertOperation, models.PointsList)
     update_vectors = _make_change_method(QdrantClient.update_vectors, models.UpdateVectorsOperation, models.UpdateVectors)
     delete_vectors = _make_change_method(QdrantClient.delete_vectors, models.DeleteVectorsOperation, models.DeleteVectors)
     delete = _make_change_method(QdrantClient.delete, models.DeleteOperation)

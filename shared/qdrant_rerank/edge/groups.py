@@ -5,7 +5,7 @@ has. A point with several values under the key is in several groups; one without
 whole number, is in none. As on a server, candidates' limits are for one hit of each group, so that they are multiplied by
 `group_size`, and points without the key are no candidates.
 
-A search is asked for more of its ranking until there are enough groups and each is full. Candidates are found anew in each
+A search is asked for more of its ranking until there are enough groups and each is full. Candidates are searched again in each
 round, as on a server: without the points found, first without the groups that are full, then in the others alone. That
 needs scores that are a point's own: a fusion's ranks would start afresh in each round, and MMR chooses among all that it
 sees, so that these are asked once, and hold the groups of their candidates.

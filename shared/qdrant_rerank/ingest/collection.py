@@ -361,7 +361,7 @@ def add_vectors(
         raise PlanError(problems)
     adding = _Adding(client, schema, mapping, size, policy)
     _, first = next(adding.batches(None), (None, []))
-    read_texts(cast(Any, first), mapping, collection)  # a wrong mapping is told before anything is made
+    read_texts(cast(Any, first), mapping, collection)  # refuses a wrong mapping before anything is made
     added = require_known(new, ready) if new else {}
     done = [adding.make(name, info) for name, info in added.items()]
     adding.schema = replace(schema, vectors={**schema.vectors, **added})

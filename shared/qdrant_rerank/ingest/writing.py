@@ -219,7 +219,7 @@ def ingest(
         encoders: by vector name, or `Encoders`; a document that brings a vector of that name is not embedded.
         batch_size: documents in one request; one that would exceed what REST takes (32 MB) is sent in parts.
         resume: skip documents whose id is stored already, so that a run that was killed goes on where it was. False
-            stores every document anew, e.g. when texts or encoders changed.
+            stores every document again, e.g. when texts or encoders changed.
         text_key: the payload key for the text; None to store only the payload.
         on_progress: is called after each batch with the documents written and skipped so far.
         retries: how often a request is made again at most; a `Retries` says how long to pause as well.

@@ -146,7 +146,7 @@ T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """Makes a value at first use, in one thread while others wait; copies and unpickled ones make it anew."""
+    """Makes a value at first use, in one thread while others wait; copies and unpickled ones make it again."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -172,7 +172,7 @@ class Gate:
     """Lets at most `limit` jobs run at once in all threads, and as many in each event loop; the others wait in line.
 
     Work that is awaited runs in threads of its own, and waits without one: asyncio's pool is small (six threads on two cores),
-    and threads that wait would leave none to the rest of the program. Copies and unpickled gates count anew.
+    and threads that wait would leave none to the rest of the program. Copies and unpickled gates count from zero.
     """
 
     def __init__(self, limit: int) -> None:
@@ -186,7 +186,7 @@ class Gate:
         return self._one(partial(job, Stopped()))
 
     async def arun(self, job: Callable[[Stopped], T]) -> T:
-        """The result of a job that blocks, in a thread; cancelled while it waits, it never runs; later, it is told to stop."""
+        """The result of a job that blocks, in a thread. Cancelled while it waits, it never runs; later, it is asked to stop."""
         stopped = Stopped()
         try:
             return await self._workers.acall(partial(self._one, partial(job, stopped)))

@@ -238,7 +238,7 @@ def _read_text(answer: Any) -> object:
     """The text of a message: LangChain's `content`, LlamaIndex's `message.content`; other things as they are."""
     message = getattr(answer, "message", answer)
     content = getattr(message, "content", message)
-    if isinstance(content, list):  # blocks, of which those that think aloud are left out
+    if isinstance(content, list):  # blocks; those that think aloud are left out
         parts = [block if isinstance(block, str) else block.get("text", "") for block in content]
         return "".join(parts)
     return content

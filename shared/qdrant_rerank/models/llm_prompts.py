@@ -1,4 +1,4 @@
-"""What an LLM is told, with foreign text fenced in, and how its answers are read.
+"""What an LLM reads, with foreign text fenced in, and how its answers are read.
 
 `VERSION` and the wording are part of a model's fingerprint.
 """
