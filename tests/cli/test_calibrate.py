@@ -174,7 +174,7 @@ def test_recall_fits_the_budget_that_is_said(world: World, tmp_path: Path) -> No
 def test_the_comparison_that_decides_for_reranking_is_in_the_table(world: World) -> None:
     options = ("--mode", "recall", "--reads", 15, "--qrels", world.folder / "qrels.txt")
     [told] = [
-        each for each in json.loads(world.calibrate(*options, "--json").out)["judgements"] if each["measure"] == "nDCG@10"
+        each for each in json.loads(world.calibrate(*options, "--json").out)["comparisons"] if each["measure"] == "nDCG@10"
     ]
     over, better = told["rerank_over_plain"], told["over_rerank"]
     lines = world.calibrate(*options).out.splitlines()
@@ -250,7 +250,7 @@ def test_feedback_that_does_not_help_ends_with_3_and_is_written_only_anyway(worl
     found = json.loads(ran.out)
     assert found["recommends"] == "plain"
     assert (found["queries"], found["queries_with_judgments"], len(found["coefficients_by_fold"])) == (30, 30, 5)
-    assert next(each for each in found["judgements"] if each["measure"] == "nDCG@10")["over_plain"]["high"] < 0
+    assert next(each for each in found["comparisons"] if each["measure"] == "nDCG@10")["over_plain"]["high"] < 0
     assert out.exists() == anyway
     if anyway:
         assert "when these coefficients were fitted, plain search did as well" in world.search(out).err

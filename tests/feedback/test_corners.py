@@ -25,7 +25,7 @@ from qdrant_rerank import (
 from qdrant_rerank._internals import OfficialFeedback
 from qdrant_rerank.errors import FormatError, MissingExtra
 from qdrant_rerank.feedback import FeedbackCandidates, Provenance
-from qdrant_rerank.learn._internals import Example, Examples, Judgement, ScoreFile, formula_scores, train
+from qdrant_rerank.learn._internals import Example, Examples, ScoreFile, WayComparison, formula_scores, train
 from qdrant_rerank.models import Encoders
 from tests.engines import open_client
 from tests.support import SCHEMA, question, refused
@@ -145,12 +145,12 @@ def test_points_without_text_or_vector_are_not_learned_from_but_counted_as_done(
 
 
 def test_a_judgement_of_one_query_is_told_without_intervals() -> None:
-    found = Judgement.of({"plain": [0.25], "rerank": [0.5], "feedback": [0.75]}, measure="nDCG@10")
+    found = WayComparison.of({"plain": [0.25], "rerank": [0.5], "feedback": [0.75]}, measure="nDCG@10")
     assert str(found) == (
         "nDCG@10: plain 0.250, rerank 0.500, feedback 0.750; feedback over plain +0.500, over rerank +0.250; rerank over plain "
         "+0.250"
     )
-    several = Judgement.of({"plain": [0.25, 0.0], "rerank": [0.5, 0.0], "feedback": [0.75, 0.0]}, measure="nDCG@10")
+    several = WayComparison.of({"plain": [0.25, 0.0], "rerank": [0.5, 0.0], "feedback": [0.75, 0.0]}, measure="nDCG@10")
     assert "over plain +0.250 [" in str(several)
 
 

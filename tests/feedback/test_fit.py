@@ -47,7 +47,7 @@ def test_a_gain_that_is_there_is_found_and_recommended(client: QdrantClient, mod
     queries = dict(zip(TEXTS, TEXTS, strict=True))
     seeds = Nearest("dense", limit=8 if mode == "recall" else 5)
     fit = fit_feedback(runner, queries, mode=mode, seeds=seeds, reads=20, qrels=qrels(), doc_id="_id")
-    agreed, _, precise, *_ = fit.judgements
+    agreed, _, precise, *_ = fit.comparisons
     assert fit.coefficients.c > 0
     assert fit.coefficients.b >= 0
     assert fit.signal
@@ -92,7 +92,7 @@ def test_a_model_that_tells_nothing_apart_leaves_plain_search(client: QdrantClie
         )
         assert (fit.recommends, fit.signal, fit.disagreement) == ("plain", False, 0.0)
         assert (fit.coefficients.a, fit.coefficients.b, fit.coefficients.c) == (1.0, 0.0, 0.0)
-        for each in fit.judgements:
+        for each in fit.comparisons:
             assert each.over_plain.estimate == each.over_rerank.estimate == 0.0
         with refused(FitError, "not saved: Use plain search"):
             fit.save(tmp_path / "feedback.json")
@@ -221,7 +221,7 @@ def test_what_was_fitted_says_what_it_was_fitted_to(client: QdrantClient) -> Non
     )
     assert (fitted.distance, fitted.recommends) == ("Cosine", fit.recommends)
     assert "encode" in (fitted.encoder or "")
-    assert fitted.metrics["agreement: feedback"] == fit.judgements[0].feedback
+    assert fitted.metrics["agreement: feedback"] == fit.comparisons[0].feedback
     assert {"qdrant", "qdrant-client", "qdrant-rerank", "numpy", "scipy"} == set(fitted.versions)
     assert dt.date.fromisoformat(fitted.date or "") <= dt.datetime.now(dt.UTC).date()
     assert fitted.data == hashlib.sha256(json.dumps(TEXTS).encode()).hexdigest()[:16]

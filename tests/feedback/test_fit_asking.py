@@ -15,7 +15,7 @@ from qdrant_rerank import AsyncExecutor, Executor, Fusion, Nearest, PlanError, S
 from qdrant_rerank._internals import Points, Search
 from qdrant_rerank.errors import MeasurementError
 from qdrant_rerank.learn import afit_feedback, estimate_feedback_fit, fit_feedback
-from qdrant_rerank.learn._internals import Ahead, Progress
+from qdrant_rerank.learn._internals import Progress, ScoringForecast
 from qdrant_rerank.models import Encoders
 from tests.support import CountingClient, near, refused
 
@@ -60,9 +60,9 @@ def test_progress_covers_the_judging_and_ends_when_all_is_done(client: CountingC
 
 
 def test_the_time_left_is_that_of_documents_which_may_be_new() -> None:
-    work = Ahead(learning=100, judging=40, new=10)
+    work = ScoringForecast(learning=100, judging=40, new=10)
     assert [work.count_new(done) for done in (0, 60, 100, 120, 140, 150)] == [110.0, 50.0, 10.0, 5.0, 0.0, 0.0]
-    assert [Ahead(100).count_new(done) for done in (0, 100, 120)] == [100.0, 0.0, 0.0]
+    assert [ScoringForecast(100).count_new(done) for done in (0, 100, 120)] == [100.0, 0.0, 0.0]
 
 
 def test_searches_that_find_little_still_end_at_the_whole(client: CountingClient) -> None:

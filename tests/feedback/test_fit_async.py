@@ -59,7 +59,7 @@ async def test_it_finds_the_same_as_the_sync_one(client: QdrantClient, mode: Any
     options: Any = {"mode": mode, "reads": 15, "candidates": 30, "qrels": qrels(), "doc_id": "_id", "folds": 3, "seed": 4}
     expected = fit_feedback(executor(client, Knowing()), FEW, **options)
     assert near(await afit_feedback(async_executor(client, model), FEW, **options)) == near(expected)
-    assert len(expected.judgements) == 5
+    assert len(expected.comparisons) == 5
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])

@@ -56,7 +56,7 @@ def test_a_document_is_told_by_its_id_in_the_payload_or_as_the_caller_says(clien
         return fit_feedback(executor(client, Knowing()), FEW, candidates=30, **options)
 
     usual = fitted(qrels=qrels())
-    assert usual.judgements[2].plain > 0
+    assert usual.comparisons[2].plain > 0
     assert near(fitted(qrels=qrels(), doc_id="_id")) == near(usual)
     assert near(fitted(qrels=qrels(), doc_id=lambda point: f"d{point.id}")) == near(usual)
     by_point = {text: {int(name[1:]): grade for name, grade in grades.items()} for text, grades in qrels().items()}
@@ -72,7 +72,7 @@ def test_points_that_ingest_made_are_known_by_their_documents_ids() -> None:
     ]
     made.upsert("c", points)
     runner = Executor(made, "c", encoders=Encoders.of({"dense": encode}), reranker=Knowing())
-    assert fit_feedback(runner, FEW, candidates=30, qrels=qrels()).judgements[2].plain > 0
+    assert fit_feedback(runner, FEW, candidates=30, qrels=qrels()).comparisons[2].plain > 0
     made.close()
 
 

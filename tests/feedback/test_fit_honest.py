@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from qdrant_rerank.learn._internals import Example, Judgement, agreement, fit_folds, unseen, verdict
+from qdrant_rerank.learn._internals import Example, WayComparison, agreement, fit_folds, unseen, verdict
 
 QUERIES, POINTS, FOUND, SIZE, SEEDS = 50, 200, 30, 12, 5
 MODES = pytest.mark.parametrize("mode", ["precision", "recall"])
@@ -49,9 +49,9 @@ def outcome(model: Model, mode: Any, seed: int) -> tuple[str, bool]:
         examples.append(Example(str(number), found @ query, found[:SEEDS] @ found.T, model(query, found, random)))
     crossed = fit_folds(examples, mode)
     weights = [crossed.for_query(example.query) for example in examples]
-    own = Judgement.of(unseen(examples, weights), measure="unseen")
+    own = WayComparison.of(unseen(examples, weights), measure="unseen")
     reads = SEEDS if mode == "precision" else 15
-    agreed = Judgement.of(agreement(examples, weights, mode, reads), measure="agreement")
+    agreed = WayComparison.of(agreement(examples, weights, mode, reads), measure="agreement")
     return verdict(agreed, own), own.over_plain.is_positive
 
 

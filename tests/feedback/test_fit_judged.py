@@ -48,7 +48,7 @@ def test_each_query_is_served_by_coefficients_that_have_not_seen_it(client: Coun
         found = runner.retrieve(strategy, Query(text), SearchOptions(limit=100))
         rankings[text] = {point.payload["_id"]: -float(rank) for rank, point in enumerate(found) if point.payload}
     expected = per_topic(["nDCG@10"], qrels(), rankings)["nDCG@10"]
-    [told] = [each for each in fit.judgements if each.measure == "nDCG@10"]
+    [told] = [each for each in fit.comparisons if each.measure == "nDCG@10"]
     assert told.feedback == pytest.approx(sum(expected.values()) / QUERIES)
 
 
@@ -75,8 +75,8 @@ def test_what_is_reported_of_mode_recall_is_what_the_saved_strategy_gets(
     )
     reread = Rerank(reads=reads).over(Nearest("dense"))
     reranked = evaluate(reread, TOPICS, Qrels(qrels()), names, executor=runner, doc_id="_id", batch_size=10)
-    assert [each.measure for each in fit.judgements[2:]] == list(dict.fromkeys(names))
-    for each in fit.judgements[2:]:
+    assert [each.measure for each in fit.comparisons[2:]] == list(dict.fromkeys(names))
+    for each in fit.comparisons[2:]:
         assert each.feedback == pytest.approx(sum(got[each.measure]) / QUERIES)
         assert each.plain == pytest.approx(plain.means[each.measure].estimate)
         assert each.rerank == pytest.approx(reranked.means[each.measure].estimate)
@@ -88,7 +88,7 @@ def test_too_few_judgments_are_not_used_and_that_is_said(client: CountingClient)
     some = {text: qrels()[text] for text in TEXTS[:19]}
     client.calls.clear()
     fit = fit_feedback(executor(client, Knowing()), BY_NAME, candidates=30, qrels=some, doc_id="_id")
-    assert [each.measure for each in fit.judgements] == ["agreement", "unseen"]
+    assert [each.measure for each in fit.comparisons] == ["agreement", "unseen"]
     assert (fit.judged_queries, fit.by_qrels) == (19, False)
     assert "own opinion, as only 19 queries have judgments (qrels)" in str(fit)
     assert client.calls.count("query_batch_points") == 2
@@ -116,10 +116,10 @@ def test_what_was_measured_is_in_the_artefact(fit: FeedbackFit, tmp_path: Path) 
     fit.save(tmp_path / "feedback.json", anyway=True)
     known = RelevanceFeedback.load(tmp_path / "feedback.json").weights.provenance
     assert known is not None
-    precise, _, deep = fit.judgements[2:]
+    precise, _, deep = fit.comparisons[2:]
     assert known.metrics["nDCG@10: over_rerank low"] == precise.over_rerank.low
     assert (known.metrics["queries"], known.metrics["folds"]) == (50, 5)
-    assert [each.measure for each in fit.judgements] == ["agreement", "unseen", "nDCG@10", "R@10", "R@100"]
+    assert [each.measure for each in fit.comparisons] == ["agreement", "unseen", "nDCG@10", "R@10", "R@100"]
     assert deep.rerank == deep.plain  # behind the five that it reads come the others
     assert deep.feedback != deep.plain
 
@@ -128,15 +128,15 @@ def test_what_was_measured_is_in_the_artefact(fit: FeedbackFit, tmp_path: Path) 
 def test_a_first_search_that_hands_on_less_than_100_is_judged_as_deep_as_it_goes(client: CountingClient, deep: int) -> None:
     seeds = Formula(score() * 1.0, limit=5).over(Nearest("dense", limit=deep))
     fit = fit_feedback(executor(client, Knowing()), FEW, seeds=seeds, candidates=30, qrels=qrels(), doc_id="_id")
-    assert [each.measure for each in fit.judgements][2:] == ["nDCG@10", "R@10", f"R@{min(deep, 100)}"]
+    assert [each.measure for each in fit.comparisons][2:] == ["nDCG@10", "R@10", f"R@{min(deep, 100)}"]
 
 
 def test_where_feedback_only_seems_better_it_is_said_to_be_chance(fit: FeedbackFit) -> None:
     assert fit.seems_better
     assert "that is chance" not in str(fit)
-    agreed, own, precise, *others = fit.judgements
+    agreed, own, precise, *others = fit.comparisons
     unsure = replace(own, over_plain=Interval(0.01, -0.01, 0.03, 0.95))
-    seeming = replace(fit, judgements=(agreed, unsure, precise, *others), recommends=verdict(precise, unsure))
+    seeming = replace(fit, comparisons=(agreed, unsure, precise, *others), recommends=verdict(precise, unsure))
     assert seeming.recommends == "rerank"
     assert "Feedback seems better, but as the seeds' scores say nothing of other points, that is chance." in str(seeming)
 
@@ -164,9 +164,9 @@ def test_what_is_said_is_no_more_than_what_was_found(
     def interval(low: float) -> Interval:
         return Interval(low + 0.02, low, low + 0.04, 0.95)
 
-    agreed, own, precise, *others = fit.judgements
+    agreed, own, precise, *others = fit.comparisons
     found = replace(precise, over_rerank=interval(over_rerank), rerank_over_plain=interval(rerank_over_plain))
-    other = replace(fit, judgements=(agreed, own, found, *others), recommends=verdict(found, own))
+    other = replace(fit, comparisons=(agreed, own, found, *others), recommends=verdict(found, own))
     assert re.match(said, str(other))
 
 

@@ -1,4 +1,4 @@
-"""The parts of the fit: the loss, the folds, the judgements, the verdict."""
+"""The parts of the fit: the loss, the folds, the comparisons, the verdict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qdrant_rerank.evaluate import Interval
 from qdrant_rerank.learn._internals import (
     Example,
     Examples,
-    Judgement,
+    WayComparison,
     agreement,
     disagreement,
     fit_folds,
@@ -178,15 +178,15 @@ def interval(low: float | None) -> Interval:
 def test_feedback_is_recommended_where_it_is_proven_and_not_chance(
     over_plain: float | None, over_rerank: float | None, rerank_over_plain: float | None, signal: float | None, expected: str
 ) -> None:
-    def made(measure: str, *lows: float | None) -> Judgement:
+    def made(measure: str, *lows: float | None) -> WayComparison:
         over_plain, over_rerank, reranked = map(interval, lows)
-        return Judgement(0.0, 0.0, 0.0, over_plain, over_rerank, reranked, measure)
+        return WayComparison(0.0, 0.0, 0.0, over_plain, over_rerank, reranked, measure)
 
     assert verdict(made("nDCG@10", over_plain, over_rerank, rerank_over_plain), made("unseen", signal, 0.0, 0.0)) == expected
 
 
 def test_numbers_of_one_query_are_without_intervals() -> None:
-    alone = Judgement.of({"plain": [0.0], "rerank": [0.5], "feedback": [1.0]}, measure="R@10")
+    alone = WayComparison.of({"plain": [0.0], "rerank": [0.5], "feedback": [1.0]}, measure="R@10")
     assert alone.numbers() == {
         "plain": 0.0,
         "rerank": 0.5,
@@ -195,5 +195,5 @@ def test_numbers_of_one_query_are_without_intervals() -> None:
         "over_rerank": 0.5,
         "rerank_over_plain": 0.5,
     }
-    several = Judgement.of({"plain": [0.0, 0.5], "rerank": [0.5, 0.5], "feedback": [1.0, 0.5]}, measure="R@10").numbers()
+    several = WayComparison.of({"plain": [0.0, 0.5], "rerank": [0.5, 0.5], "feedback": [1.0, 0.5]}, measure="R@10").numbers()
     assert several["over_plain low"] < several["over_plain"] < several["over_plain high"]

@@ -405,7 +405,7 @@ def _print_fit(fit: FeedbackFit) -> None:
 def _table(fit: FeedbackFit) -> Table:
     """Three rows for each measure: each way beside what it has to beat."""
     table = make_table("held out", "by", "mean", "over plain [95 %]", "over rerank [95 %]", text=2)
-    for each in fit.judgements:
+    for each in fit.comparisons:
         table.add_row(each.measure, "plain", f"{each.plain:.3f}", "", "")
         table.add_row("", "rerank", f"{each.rerank:.3f}", show_gain(each.rerank_over_plain), "")
         table.add_row("", "feedback", f"{each.feedback:.3f}", show_gain(each.over_plain), show_gain(each.over_rerank))
@@ -415,8 +415,8 @@ def _table(fit: FeedbackFit) -> Table:
 def _fit_json(fit: FeedbackFit) -> str:
     names = {"recommends": fit.recommends, "signal": fit.signal, "disagreement": fit.disagreement, "queries": fit.queries}
     found = {"queries_with_judgments": fit.judged_queries, "skipped": fit.skipped, "coefficients": _plain(fit.coefficients)}
-    folds, judgements = [_plain(each) for each in fit.folds], [asdict(each) for each in fit.judgements]
-    return jsonlib.dumps(names | found | {"coefficients_by_fold": folds, "judgements": judgements})
+    folds, comparisons = [_plain(each) for each in fit.folds], [asdict(each) for each in fit.comparisons]
+    return jsonlib.dumps(names | found | {"coefficients_by_fold": folds, "comparisons": comparisons})
 
 
 def _plain(weights: Coefficients) -> dict[str, float]:

@@ -12,8 +12,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import numpy as np
 
 from .. import StrategyError
-from .._internals import did_you_mean, is_finite, is_whole
-from ..errors import MissingExtra
+from .._internals import did_you_mean, is_finite, is_whole, load_extra
 from .data import Plain
 
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR")
@@ -160,11 +159,7 @@ def _misfit(name: str, value: Any) -> str | None:
 
 
 def _library() -> Any:
-    try:
-        import ir_measures
-    except ImportError as error:
-        raise MissingExtra("evaluate", "learn") from error
-    return ir_measures
+    return load_extra("ir_measures", "evaluate", "learn")
 
 
 @dataclass(frozen=True)
@@ -243,10 +238,7 @@ def bootstrap_interval(
 
 
 def _ends(data: np.ndarray, level: float, resamples: int, method: Method, seed: int) -> tuple[float, float]:
-    try:
-        from scipy import stats
-    except ImportError as error:
-        raise MissingExtra("bootstrap intervals", "learn") from error
+    stats = load_extra("scipy.stats", "bootstrap intervals", "learn")
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # answered by percentiles
         found = stats.bootstrap(
@@ -282,10 +274,7 @@ def randomisation_p(differences: Sequence[float], *, resamples: int = 9999, seed
     data = data[np.abs(data) > SAME]  # a sign changes nothing there, and the exact test can take more topics
     if data.size < 2:
         return 1.0
-    try:
-        from scipy import stats
-    except ImportError as error:
-        raise MissingExtra("the randomisation test", "learn") from error
+    stats = load_extra("scipy.stats", "the randomisation test", "learn")
     found = stats.permutation_test(
         (data,),
         lambda x, axis: np.sum(x, axis=axis),

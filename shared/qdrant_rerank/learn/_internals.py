@@ -15,9 +15,9 @@ from .features import check_features, compute_features, features_from_json, sele
 from .feedback_training import Documents, Example, Examples, SYNTHETIC_WARNING, first_search, gather_examples, is_sampled
 from .feedback_training import query_texts, replace_reranker, sample_queries
 from .feedback_fit import LEAST_QUERIES, check_candidate_count, check_queries, duration
-from .feedback_judgement import Judgement, LEAST_JUDGED, agreement, disagreement, judgments_of, show_gain
+from .feedback_judgement import WayComparison, LEAST_JUDGED, agreement, disagreement, judgments_of, show_gain
 from .feedback_judgement import unseen, verdict
-from .feedback_scores import Ahead, Progress, ScoreFile
+from .feedback_scores import ScoringForecast, Progress, ScoreFile
 from .feedback_training import fit_folds, formula_scores, train
 from .log import TopicRows
 from .log_files import LogStream, read_stream

@@ -46,15 +46,15 @@ from .feedback_judgement import (
     JUDGED_AT_ONCE,
     LEAST_JUDGED,
     FeedbackFit,
-    Judgement,
     Judging,
+    WayComparison,
     agreement,
     disagreement,
     judgments_of,
     unseen,
     verdict,
 )
-from .feedback_scores import Ahead, Progress, ScoreFile
+from .feedback_scores import Progress, ScoreFile, ScoringForecast
 from .feedback_training import (
     BATCH,
     Documents,
@@ -114,20 +114,20 @@ def estimate_feedback_fit(
         seconds_per_document: the model's speed.
     """
     judged = judged_queries if judged_queries >= LEAST_JUDGED else 0
-    work = count_ahead(queries, judged, mode, seeds, reads, candidates)
+    work = forecast_scoring(queries, judged, mode, seeds, reads, candidates)
     documents = work.learning + work.new
     requests = math.ceil(queries / BATCH) + 2 * math.ceil(judged / JUDGED_AT_ONCE)
     return FeedbackEstimate(queries, requests, documents, seconds_per_document and documents * seconds_per_document)
 
 
-def count_ahead(queries: int, judged: int, mode: Mode, seeds: int, reads: int, candidates: int) -> Ahead:
+def forecast_scoring(queries: int, judged: int, mode: Mode, seeds: int, reads: int, candidates: int) -> ScoringForecast:
     """How many documents to score: `candidates` for each query, and those that are served for each judged one.
 
     Of the latter only those of the second search in mode "recall" may be new: reranking and the first round read what was
     scored to learn from.
     """
     served = reads if mode == "recall" else seeds
-    return Ahead(queries * candidates, 2 * judged * served, judged * (served - seeds))
+    return ScoringForecast(queries * candidates, 2 * judged * served, judged * (served - seeds))
 
 
 def duration(seconds: float) -> str:
@@ -174,11 +174,11 @@ _PACKAGES: Final = ("qdrant-rerank", "qdrant-client", "numpy", "scipy")
 
 @dataclass(frozen=True)
 class LearnedCoefficients:
-    """The examples, the coefficients, the reranker's own judgements, and the strategy with the coefficients of all queries."""
+    """The examples, the coefficients, the comparisons by the reranker's scores, and the strategy with those of all queries."""
 
     gathered: Gathered
     crossed: FoldCoefficients
-    own: tuple[Judgement, Judgement]
+    own: tuple[WayComparison, WayComparison]
     strategy: RelevanceFeedback
 
 
@@ -264,7 +264,7 @@ class FeedbackTask:
         reranker, concurrency = self.executor.reranker, 4 if self.concurrency is None else self.concurrency
         if reranker is None:
             raise StrategyError("fit_feedback needs the reranker: make the executor with reranker=…")
-        work = count_ahead(
+        work = forecast_scoring(
             len(self.distinct), len(self.documents.grades), self.mode, self.plain.seed_count, self.reads, self.candidates
         )
         return ScoreFile(reranker, self.cache, self.progress, work, concurrency)
@@ -289,16 +289,16 @@ class FeedbackTask:
         return LearnedCoefficients(
             gathered,
             crossed,
-            (Judgement.of(own, measure="agreement"), Judgement.of(unseen(examples, weights), measure="unseen")),
+            (WayComparison.of(own, measure="agreement"), WayComparison.of(unseen(examples, weights), measure="unseen")),
             fitted,
         )
 
-    def judge_by_qrels(self, plan: Plan, learned: LearnedCoefficients, scores: ScoreFile) -> Flow[list[Judgement]]:
-        """The judgements by qrels, if there are enough."""
+    def judge_by_qrels(self, plan: Plan, learned: LearnedCoefficients, scores: ScoreFile) -> Flow[list[WayComparison]]:
+        """The comparisons by qrels, if there are enough."""
         scores.reach(scores.ahead.learning)
         with_judgments = self.queries_with_judgments(learned)
         known = {text: query for text, query in learned.gathered.queries.items() if text in with_judgments}
-        found: list[Judgement] = []
+        found: list[WayComparison] = []
         if len(known) >= LEAST_JUDGED:
             work = Judging(learned.strategy, plan.target, self.documents, self.filter)
             found = yield from work.flow(learned.crossed, known)
@@ -309,18 +309,18 @@ class FeedbackTask:
         """The queries that were learned from and have judgments."""
         return self.grades.keys() & learned.crossed.unseen_by.keys()
 
-    def result(self, learned: LearnedCoefficients, by_qrels: Sequence[Judgement]) -> FeedbackFit:
+    def result(self, learned: LearnedCoefficients, by_qrels: Sequence[WayComparison]) -> FeedbackFit:
         examples, fitted = learned.gathered.examples, learned.strategy
         agreed, signal = learned.own
         recommends = verdict(by_qrels[0] if by_qrels else agreed, signal)
-        judgements = (agreed, signal, *by_qrels)
-        metrics = {f"{each.measure}: {name}": value for each in judgements for name, value in each.numbers().items()}
+        comparisons = (agreed, signal, *by_qrels)
+        metrics = {f"{each.measure}: {name}": value for each in comparisons for name, value in each.numbers().items()}
         metrics |= {"queries": float(len(examples)), "folds": float(len(learned.crossed.folds))}
         noted = fitted.weights.with_provenance(recommends=recommends, metrics=metrics)
         return FeedbackFit(
             strategy=replace(fitted, coefficients=noted),
             recommends=recommends,
-            judgements=judgements,
+            comparisons=comparisons,
             disagreement=disagreement(examples),
             queries=len(examples),
             judged_queries=len(self.queries_with_judgments(learned)),

@@ -25,7 +25,7 @@ TOP: Final = 10
 
 
 @dataclass(frozen=True)
-class Judgement(ThreeWays):
+class WayComparison(ThreeWays):
     """One measure of plain search, plain reranking and feedback, on the same queries, each held out in turn.
 
     It is e.g. "nDCG@10"; "agreement" is nDCG@10 by the reranker's own scores, "unseen" that of points that aren't seeds.
@@ -56,7 +56,7 @@ def show_gain(interval: Interval) -> str:
     return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
-def verdict(found: Judgement, own: Judgement) -> Verdict:
+def verdict(found: WayComparison, own: WayComparison) -> Verdict:
     """Which of the three to use, by the measure `found`.
 
     Feedback if it is better than plain search beyond noise, and better than reranking: beyond noise, or just so where
@@ -167,7 +167,7 @@ class Judging:
         seeds, deepest = self.strategy.seeds, min(_DEEPEST, self.strategy.most or _DEEPEST)
         return next(depth for depth in range(deepest, 0, -1) if not any(seeds.shortfalls(depth, "")))
 
-    def flow(self, crossed: FoldCoefficients, queries: Mapping[str, Query]) -> Flow[list[Judgement]]:
+    def flow(self, crossed: FoldCoefficients, queries: Mapping[str, Query]) -> Flow[list[WayComparison]]:
         """The three ways by nDCG@10 and recall, for judged queries with their vectors by text, and coefficients by fold."""
         strategy, depth = self.strategy, self.depth
         plain = self._plan(strategy.seeds, depth)
@@ -189,7 +189,7 @@ class Judging:
         grades = {text: self.documents.grades[text] for text in texts}
         values = {name: per_topic(measures, grades, found) for name, found in rankings.items()}
         return [
-            Judgement.of({name: [found[each][text] for text in texts] for name, found in values.items()}, measure=each)
+            WayComparison.of({name: [found[each][text] for text in texts] for name, found in values.items()}, measure=each)
             for each in measures
         ]
 
@@ -222,7 +222,7 @@ _SAID: Final[Mapping[Verdict, tuple[str, str]]] = {  # what to say if all of it 
     ),
 }
 _OWN: Final = " This is the reranker's own opinion, as {why}: it can't tell whether the model is right."
-_OWN_JUDGEMENTS: Final = 2  # "agreement" and "unseen"; those by judgments come after them, nDCG first
+_OWN_COMPARISONS: Final = 2  # "agreement" and "unseen"; those by judgments come after them, nDCG first
 _CHANCE: Final = " Feedback seems better, but as the seeds' scores say nothing of other points, that is chance."
 
 
@@ -233,7 +233,7 @@ class FeedbackFit:
     Attributes:
         strategy: the relevance feedback that was fitted, with its coefficients.
         recommends: "plain" search, plain reranking ("rerank") or "feedback".
-        judgements: the reranker's own, "agreement" and "unseen"; then those by qrels, if there are enough.
+        comparisons: by the reranker's own scores, "agreement" and "unseen"; then by qrels, if there are enough.
         disagreement: the share of queries in which the model likes another point best than the search does.
         queries: how many it learned from, and was judged on.
         judged_queries: how many of them have judgments; fewer than 20 aren't used.
@@ -243,7 +243,7 @@ class FeedbackFit:
 
     strategy: RelevanceFeedback
     recommends: Verdict
-    judgements: tuple[Judgement, ...]
+    comparisons: tuple[WayComparison, ...]
     disagreement: float
     queries: int
     judged_queries: int
@@ -262,7 +262,7 @@ class FeedbackFit:
     @property
     def by_qrels(self) -> bool:
         """Whether judgments decided; else it is the reranker's own opinion."""
-        return len(self.judgements) > _OWN_JUDGEMENTS
+        return len(self.comparisons) > _OWN_COMPARISONS
 
     @property
     def seems_better(self) -> bool:
@@ -270,8 +270,8 @@ class FeedbackFit:
         return self._decisive.over_plain.is_positive and self._decisive.over_rerank.is_positive
 
     @property
-    def _decisive(self) -> Judgement:
-        return self.judgements[_OWN_JUDGEMENTS] if self.by_qrels else self._measure("agreement")
+    def _decisive(self) -> WayComparison:
+        return self.comparisons[_OWN_COMPARISONS] if self.by_qrels else self._measure("agreement")
 
     @property
     def _said(self) -> str:
@@ -279,8 +279,8 @@ class FeedbackFit:
         certain, likely = _SAID[self.recommends]
         return certain if better is None or better.is_positive else likely
 
-    def _measure(self, name: str) -> Judgement:
-        return next(each for each in self.judgements if each.measure == name)
+    def _measure(self, name: str) -> WayComparison:
+        return next(each for each in self.comparisons if each.measure == name)
 
     def __str__(self) -> str:
         fitted, few = self.coefficients, self.judged_queries
@@ -292,7 +292,7 @@ class FeedbackFit:
             said + ("" if self.by_qrels else _OWN.format(why=why)),
             "There is signal." if self.signal else "There is no signal: the seeds' scores say nothing of other points.",
             f"The model likes another point best than the search in {self.disagreement:.0%} of the queries.",
-            *map(str, self.judgements),
+            *map(str, self.comparisons),
             f"a={fitted.a:.4g}, b={fitted.b:.4g}, c={fitted.c:.4g}; learned from {self.queries} queries, each judged by "
             f"coefficients of {len(self.folds) - 1} other folds (c from {smallest:.4g} to {largest:.4g}){skipped}",
         ]

@@ -49,7 +49,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Ahead:
+class ScoringForecast:
     """How many documents a fit scores, at most: to learn from, each of which may be new to the model, and to judge afterwards.
 
     `new` is how many of the latter the model didn't score to learn from.
@@ -84,7 +84,7 @@ class ScoreFile:
     reranker: Reranker
     path: str | PathLike[str] | None = None
     progress: Callable[[Progress], object] | None = None
-    ahead: Ahead = field(default_factory=Ahead)
+    ahead: ScoringForecast = field(default_factory=ScoringForecast)
     concurrency: int = 1
     done: int = 0
     asked: int = 0

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from .. import StrategyError, __version__
-from ..errors import FormatError, MissingExtra
+from .._internals import load_extra
+from ..errors import FormatError
 from ..evaluate import Comparison, Evaluation, compare
 from ..evaluate._internals import plain, write_p
 from .figures import (
@@ -282,10 +283,7 @@ def _plain(value: Any) -> str:
 
 
 def _render(template: str, about: Mapping[str, Any], **settings: Any) -> str:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtra("a report", "learn") from error
+    jinja2 = load_extra("jinja2", "a report", "learn")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("qdrant_rerank.report"),
         undefined=jinja2.StrictUndefined,

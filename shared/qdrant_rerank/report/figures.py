@@ -13,8 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from .._internals import is_finite
-from ..errors import MissingExtra
+from .._internals import is_finite, load_extra
 from ..evaluate import Comparison, Evaluation
 from .story import Calibration, System, count
 
@@ -50,15 +49,12 @@ def _draw_svg(key: str, height: float, draw: Callable[[Any], None]) -> str:
 
     `key` begins the ids, so that they differ from others on the page. Raises MissingExtra where there is no matplotlib.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("the figures of a report", "learn") from error
+    what = "the figures of a report"
+    mpl, figures = load_extra("matplotlib", what, "learn"), load_extra("matplotlib.figure", what, "learn")
     text = io.StringIO()
     with _ALONE, mpl.rc_context({**_SETTINGS, "svg.hashsalt": key}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the page's fonts may have what this one lacks
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        figure = figures.Figure(figsize=(_WIDTH, height), layout="constrained")
         draw(figure)
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     return _embed(text.getvalue(), key)
