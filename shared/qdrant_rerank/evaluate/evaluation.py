@@ -339,11 +339,11 @@ def _explain(bound: BoundStrategy, topics: Topics, options: SearchOptions) -> Ca
 
 def _describe(reason: ResultReason) -> str:
     terms = " + ".join(f"{term.text}: {term.value:.4g}" for term in reason.terms)
-    candidates = ", ".join(f"{hit.candidate}: {_found(hit)}" for hit in reason.candidates)
+    candidates = ", ".join(f"{hit.candidate}: {_describe_hit(hit)}" for hit in reason.candidates)
     return f"score {reason.score:.4g}" + (f" = {terms}" if terms else "") + (f" ({candidates})" if candidates else "")
 
 
-def _found(hit: CandidateHit) -> str:
+def _describe_hit(hit: CandidateHit) -> str:
     if hit.score is None:
         return "not found"
     return "found" if hit.rank is None else f"rank {hit.rank}"

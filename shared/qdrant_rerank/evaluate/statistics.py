@@ -16,7 +16,7 @@ from .._internals import did_you_mean, is_finite, is_whole, load_extra
 from .data import Plain
 
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR")
-"""What `evaluate` measures by unless it is told."""
+"""What `evaluate` measures by default."""
 SAME: Final = 1e-12
 """Differences this small are arithmetic, not results."""
 _MOST_OF_GDEVAL: Final = 4

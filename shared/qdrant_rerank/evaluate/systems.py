@@ -297,12 +297,12 @@ def unknown_documents(qrels: Qrels, executor: Executor, doc_id: str = "_id") -> 
     at_once = _at_once(executor)
     for share in in_batches(sorted(missing), at_once):
         ids: dict[Any, str] = {id: document for document in share for id in point_ids(document)}
-        points = _found(executor, models.Filter(must=[models.HasIdCondition(has_id=list(ids))]), len(ids), False)
+        points = _search_points(executor, models.Filter(must=[models.HasIdCondition(has_id=list(ids))]), len(ids), False)
         missing.difference_update(ids[point.id] for point in points if point.id in ids)
     for share in in_batches(sorted(missing), at_once):
         left = set(share)
         while left:  # many points may belong to one document, so one answer need not show all documents
-            points = _found(executor, models.Filter(should=list(_any_of(doc_id, sorted(left)))), at_once, [doc_id])
+            points = _search_points(executor, models.Filter(should=list(_any_of(doc_id, sorted(left)))), at_once, [doc_id])
             found = left.intersection(str(value_at(point.payload or {}, doc_id)) for point in points)
             if not found:
                 break
@@ -319,7 +319,7 @@ def _any_of(key: str, documents: list[str]) -> Iterator[models.Condition]:
         yield models.FieldCondition(key=key, match=models.MatchAny(any=numbers))
 
 
-def _found(executor: Executor, filter: models.Filter, limit: int, payload: bool | list[str]) -> Points:
+def _search_points(executor: Executor, filter: models.Filter, limit: int, payload: bool | list[str]) -> Points:
     """Points that meet the filter, in no order."""
     [points] = executor.search(Search([models.QueryRequest(filter=filter, limit=limit, with_payload=payload)]))
     return points

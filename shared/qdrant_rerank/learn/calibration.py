@@ -94,13 +94,13 @@ class ScoreMap:
 def affine(score: Expression, factor: float, offset: float) -> Expression:
     """`factor · score + offset`, with the factor inside the terms of a sum, so that each still is one summand."""
     terms = score.terms if isinstance(score, Sum) else (score,)
-    scaled = [_scaled(term, factor) for term in terms]
+    scaled = [_scale(term, factor) for term in terms]
     if isinstance(scaled[-1], Constant):
         offset += scaled.pop().value  # type: ignore[attr-defined]  # isinstance() has just looked
     return Sum((*scaled, Constant(offset))) if scaled else Constant(offset)
 
 
-def _scaled(term: Expression, factor: float) -> Expression:
+def _scale(term: Expression, factor: float) -> Expression:
     if factor == 1.0:
         return term
     match term:
@@ -163,7 +163,7 @@ def _isotonic(scores: Array, y: Array, w: Array) -> tuple[float, ...]:
         # by how much merging raises the squared error
         rises = [one[0] * two[0] / (one[0] + two[0]) * (one[2] - two[2]) ** 2 for one, two in pairwise(blocks)]
         at = int(np.argmin(rises))
-        blocks[at : at + 2] = [_merged(blocks[at], blocks[at + 1])]
+        blocks[at : at + 2] = [_merge(blocks[at], blocks[at + 1])]
     if len(blocks) < 2:
         raise FitError("higher scores are not more often relevant here: these scores can't be calibrated")
     return (*(block[1] for block in blocks), *(block[2] for block in blocks))
@@ -172,7 +172,7 @@ def _isotonic(scores: Array, y: Array, w: Array) -> tuple[float, ...]:
 _Block: TypeAlias = tuple[float, float, float]  # weight, mean score, probability
 
 
-def _merged(one: _Block, two: _Block) -> _Block:
+def _merge(one: _Block, two: _Block) -> _Block:
     mass = one[0] + two[0]
     return mass, (one[0] * one[1] + two[0] * two[1]) / mass, (one[0] * one[2] + two[0] * two[2]) / mass
 

@@ -274,7 +274,7 @@ class FeedbackFit:
         return self.comparisons[_OWN_COMPARISONS] if self.by_qrels else self._measure("agreement")
 
     @property
-    def _said(self) -> str:
+    def _conclusion(self) -> str:
         better = {"feedback": self._decisive.over_rerank, "rerank": self._decisive.rerank_over_plain}.get(self.recommends)
         certain, likely = _SAID[self.recommends]
         return certain if better is None or better.is_positive else likely
@@ -285,7 +285,7 @@ class FeedbackFit:
     def __str__(self) -> str:
         fitted, few = self.coefficients, self.judged_queries
         why = f"only {few} queries have judgments (qrels)" if few else "there were no judgments (qrels)"
-        said = self._said + (_CHANCE if self.seems_better and not self.signal else "")
+        said = self._conclusion + (_CHANCE if self.seems_better and not self.signal else "")
         smallest, largest = min(each.c for each in self.folds), max(each.c for each in self.folds)
         skipped = f"; {self.skipped} found too few points" if self.skipped else ""
         lines = [
@@ -307,5 +307,5 @@ class FeedbackFit:
         from .. import save
 
         if self.recommends != "feedback" and not anyway:
-            raise FitError(f"not saved: {self._said} Save it nevertheless with anyway=True")
+            raise FitError(f"not saved: {self._conclusion} Save it nevertheless with anyway=True")
         save(self.strategy, path)

@@ -306,7 +306,7 @@ class FormulaCost:
 
 def formula_cost(expression: Expression, capabilities: Capabilities = _SERVER) -> FormulaCost:
     """What `expression` costs once it is compiled for a server (1.20 unless `capabilities` says otherwise)."""
-    formula = _compiled(expression, capabilities)
+    formula = _compile(expression, capabilities)
     size = extent(formula)
     query = models.FormulaQuery.model_construct(formula=formula)
     length = len(query.model_dump_json(exclude_unset=True, exclude_none=True, by_alias=True).encode())
@@ -332,7 +332,7 @@ def check_budget(
         )
 
 
-def _compiled(expression: Expression, capabilities: Capabilities) -> models.Expression:
+def _compile(expression: Expression, capabilities: Capabilities) -> models.Expression:
     names = dict.fromkeys(score.name for score in candidate_scores(expression))
     tokens = {node.using: 32 for node in walk(expression) if isinstance(node, QueryTokens)}
     candidates = [ScoreSource(name) for name in names] or [ScoreSource(None)]

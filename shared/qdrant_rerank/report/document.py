@@ -108,7 +108,7 @@ def _lay_out(report: Contents, draw: bool) -> dict[str, Any]:
         "coefficient_whiskers": _scale([(one.value, one.low, one.high) for one in report.coefficients]),
     }
     if tuning:
-        about |= {"tried": _tried(tuning), "tuning_numbers": list(_tuning_numbers(tuning))}
+        about |= {"tried": _list_tried(tuning), "tuning_numbers": list(_tuning_numbers(tuning))}
     if comparison:
         best, by_mean = foremost(comparison), sorted(comparison.differences, key=lambda row: -row.mean)
         others = [row for row in comparison.differences if row is not best]
@@ -231,7 +231,7 @@ def _draw_reliability(calibration: Calibration, draw: bool) -> Figure:
     )
 
 
-def _tried(tuning: Any) -> list[tuple[Any, str]]:
+def _list_tried(tuning: Any) -> list[tuple[Any, str]]:
     """The configurations with the best means, the chosen one and the default, each with a remark."""
     defaults = {row.name for row in tuning.configurations if row.strategy == tuning.baseline}
     signs = {tuning.chosen: "chosen"}
@@ -264,7 +264,7 @@ def _effort(effort: Any) -> str:
     return ", ".join(count(number, what) + (" read" if what == "text" else "") for number, what in found if number) or "–"
 
 
-def _moved(document: str, rank: int, before: Sequence[str]) -> str:
+def _describe_move(document: str, rank: int, before: Sequence[str]) -> str:
     """How a document moved from the baseline's ranking, in a word or two."""
     if document not in before:
         return "new"
@@ -292,7 +292,7 @@ def _render(template: str, about: Mapping[str, Any], **settings: Any) -> str:
         keep_trailing_newline=True,
         **settings,
     )
-    ours: dict[str, Any] = {"amount": amount, "effort": _effort, "moved": _moved}
+    ours: dict[str, Any] = {"amount": amount, "effort": _effort, "moved": _describe_move}
     ours["p"] = lambda p: write_p(p).removeprefix("p ").removeprefix("= ")
     environment.filters.update(ours)
     return str(environment.get_template(template).render(about))
@@ -416,7 +416,7 @@ def report(
     if result is None and tuning is None:
         raise StrategyError("there is nothing to report: pass what compare(), evaluate() or tune() returned")
     comparison, evaluations = (None, ()) if result is None else _results(result, seed or 0)
-    made = _made(date, seed, details or {})
+    made = _describe_making(date, seed, details or {})
     return Report(title, evaluations, comparison, tuning, calibration, as_coefficients(coefficients), made)
 
 
@@ -436,7 +436,7 @@ def _results(result: Any, seed: int) -> tuple[Comparison | None, tuple[Evaluatio
     return comparison, comparison.evaluations
 
 
-def _made(date: dt.date | str | None, seed: int | None, details: Mapping[str, Any]) -> dict[str, str]:
+def _describe_making(date: dt.date | str | None, seed: int | None, details: Mapping[str, Any]) -> dict[str, str]:
     made = {str(name): str(value) for name, value in details.items()}
     if date is not None:
         made["date"] = date.isoformat() if isinstance(date, dt.date) else date

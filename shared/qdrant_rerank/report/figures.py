@@ -215,7 +215,7 @@ def curves_of(tuning: Any) -> Iterator[Curve]:
     first, chosen = tuning.configurations[0], tuning[tuning.chosen]
     default = first.mean - first.difference
     for family, tried in tuning.curves.items():
-        parameter = _varied([point.parameters for point in tried])
+        parameter = _find_varied([point.parameters for point in tried])
         if parameter is None:
             continue
         points = tuple((float(point.parameters[parameter]), point.mean) for point in tried)
@@ -224,7 +224,7 @@ def curves_of(tuning: Any) -> Iterator[Curve]:
         yield Curve(family, tuning.measure, parameter, points, best, place, default)
 
 
-def _varied(parameters: list[Mapping[str, Any]]) -> str | None:
+def _find_varied(parameters: list[Mapping[str, Any]]) -> str | None:
     """The parameter with most values, of those that are numbers in all configurations; the first of equals."""
     values = {name: {each.get(name) for each in parameters} for name in parameters[0]}
     numbers = {name: len(found) for name, found in values.items() if len(found) > 1 and all(map(is_finite, found))}

@@ -423,10 +423,10 @@ def _warnings(report: Contents, systems: Mapping[str, System]) -> Iterator[str]:
     if short:
         ends, deepest = [f"{label} {one.depth}" for label, one in short.items()], max(one.deepest for one in short.values())
         yield f"The measures look at {deepest} results, and some rankings end before: {join_words(ends)}."
-    yield from _judged(report, systems)
+    yield from _describe_judgments(report, systems)
 
 
-def _judged(report: Contents, systems: Mapping[str, System]) -> Iterator[str]:
+def _describe_judgments(report: Contents, systems: Mapping[str, System]) -> Iterator[str]:
     found = {systems[one.name].label: one.coverage.judged_at_10 for one in report.evaluations}
     shares = {label: share for label, share in found.items() if share is not None}
     if not shares:

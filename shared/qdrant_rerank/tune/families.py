@@ -129,7 +129,7 @@ class WeightedSum(_Recomputed):
     def _sum(self, setting: Setting, shares: Sequence[float]) -> Expression:
         unit = setting.spread(setting.candidates[0]).deviation
         weighed = (
-            _rounded(share * unit / setting.spread(candidate).deviation) * score_of(candidate, setting)
+            _round(share * unit / setting.spread(candidate).deviation) * score_of(candidate, setting)
             for candidate, share in zip(setting.candidates, shares, strict=True)
         )
         return reduce(add, weighed)
@@ -197,13 +197,13 @@ class Grid(_Recomputed):
 
 def score_of(candidate: Stage, setting: Setting) -> Expression:
     """A candidate's score; a point that it didn't find gets its usual lowest one."""
-    low = _rounded(setting.spread(candidate).low)
+    low = _round(setting.spread(candidate).low)
     if setting.is_distance(candidate):
         low = low or -1e-6  # 0 would be the best there is
     return score(candidate.title, default=low)
 
 
-def _rounded(number: float) -> float:
+def _round(number: float) -> float:
     """Three digits are enough for a formula that people read."""
     return float(f"{number:.3g}")
 
@@ -345,7 +345,7 @@ class Feedback(_Recomputed):
     ) -> Iterator[Option]:
         """Plain search, reranking and feedback from one first search."""
         yield Option(f"plain search by {title}", base, "plain search", {"of": title})
-        for scored in self._scored(strategy, setting):
+        for scored in self._list_reads(strategy, setting):
             named: dict[str, Parameter] = {"of": title, "scored": scored}
             reranked = Rerank(reads=scored, unread=_unread(scored, setting.limit)).over(base)
             yield Option(f"reranking {scored} of {title}", reranked, "reranking", named, complexity=1)
@@ -354,7 +354,7 @@ class Feedback(_Recomputed):
             name = f"feedback{which} from {title}, {steered.reads} scored"
             yield Option(name, steered, self.name, named, complexity=3, note=note, must_fit=own)
 
-    def _scored(self, strategy: RelevanceFeedback, setting: Setting) -> Sequence[int]:
+    def _list_reads(self, strategy: RelevanceFeedback, setting: Setting) -> Sequence[int]:
         if strategy.mode == "precision":
             return (strategy.seed_count,)
         reads: Any = self.reads

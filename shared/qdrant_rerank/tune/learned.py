@@ -84,8 +84,8 @@ class Learned:
             return  # one candidate's score alone ranks as that candidate
         form = Formula(reduce(add, columns.values())).over(*setting.deep(setting.deepest))
         for loss in self.losses:
-            told = {"loss": loss, "folds": self.folds, "depth": setting.deepest}
-            yield Option(f"{self.name}, {loss}", form, self.name, told, 3 * len(columns))
+            settings = {"loss": loss, "folds": self.folds, "depth": setting.deepest}
+            yield Option(f"{self.name}, {loss}", form, self.name, settings, 3 * len(columns))
 
     def _columns(self, setting: Setting) -> dict[str, Expression]:
         """The candidates' scores and the features, by name."""

@@ -96,7 +96,7 @@ def recompute(stage: Stage, topic_hits: TopicHits, target: Target, limit: int) -
     if not stage.candidates:  # alone, its ties are settled; below a fusion the engine's own order of them counts
         groups = groupby(topic_hits.candidates[key_of(stage)], key=lambda hit: hit.score)
         return [hit for _, ties in groups for hit in sorted(ties, key=lambda hit: topic_hits.places[hit.id])][:limit]
-    return _ranked(stage, limit, limit, topic_hits, target)
+    return _rank_points(stage, limit, limit, topic_hits, target)
 
 
 def read_by(formula: Formula, topic_hits: TopicHits, target: Target, limit: int) -> tuple[list[Hit], Table]:
@@ -106,7 +106,7 @@ def read_by(formula: Formula, topic_hits: TopicHits, target: Target, limit: int)
     return union, replace(_table(union, topic_hits, target), scores=scores)
 
 
-def _ranked(stage: Stage, limit: int, needed: int, topic_hits: TopicHits, target: Target) -> list[Hit]:
+def _rank_points(stage: Stage, limit: int, needed: int, topic_hits: TopicHits, target: Target) -> list[Hit]:
     """The first `limit` points of a stage whose candidates have to find `needed`."""
     if not stage.candidates:
         return list(topic_hits.candidates[key_of(stage)][:limit])
@@ -126,7 +126,7 @@ def _ranked(stage: Stage, limit: int, needed: int, topic_hits: TopicHits, target
 
 def _candidates(stage: Stage, needed: int, topic_hits: TopicHits, target: Target) -> tuple[list[Hit], list[list[Hit]]]:
     """All points that the candidates find, each once, and those of each candidate."""
-    found = [_ranked(each, each.reach(needed), each.needs_points(needed), topic_hits, target) for each in stage.candidates]
+    found = [_rank_points(each, each.reach(needed), each.needs_points(needed), topic_hits, target) for each in stage.candidates]
     return list({hit.id: hit for hits in found for hit in hits}.values()), found
 
 
