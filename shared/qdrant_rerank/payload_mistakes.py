@@ -135,7 +135,7 @@ def _matched_by(expression: Expression, params: Mapping[str, Any]) -> dict[str, 
                 found.setdefault(each.plain, set()).add(each.kind)
         elif isinstance(node, Affinity):
             weights = params.get(node.param)
-            kinds = {_kind_of_value(each) for each in weights} if isinstance(weights, Mapping) else set[Kind]()
+            kinds = set[Kind](map(_kind_of_value, weights)) if isinstance(weights, Mapping) else set[Kind]()
             kind: Kind = kinds.pop() if len(kinds) == 1 else "category"
             found.setdefault(_MARKS.sub("", node.key), set()).add(kind)
     return {key: kinds.pop() if len(kinds) == 1 else "value" for key, kinds in found.items()}
@@ -191,7 +191,7 @@ def _kind_of(condition: models.FieldCondition) -> Kind:
         case models.MatchValue(value=value):
             return _kind_of_value(value)
         case models.MatchAny(any=values):
-            kinds = {_kind_of_value(each) for each in values}
+            kinds = set[Kind](map(_kind_of_value, values))
             return kinds.pop() if len(kinds) == 1 else "text" if kinds == {"text", "day"} else "value"
         case _:  # what is excepted may be of any type
             return "value"
