@@ -78,13 +78,13 @@ if TYPE_CHECKING:
     from .request_parts import conditions_of, models_within, parts_of, restricts, strict_limits
     from .rerank import BEYOND, Candidate, DocumentReranker, MUTE, MissingText, READ, Unread, warn_of_distances
     from .trained import names_points, random_points
-    from .schema import Kind as VectorKind, read_node_schema
+    from .schema import Kind as VectorKind, ask_node_schema
     from .search import contradicts, guard, read_batch, read_points, search
     from .serialise import expression_from_json
     from .stages.client_ranking import scores_by_candidate
     from .stages.fusion import DEFAULT_RRF_K, FusionMethod
     from .steps import AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, Step
-    from .steps import Vectors, adrive, arun, drive, run, together, watch
+    from .steps import Vectors, adrive, arun, drive, run, run_calls, together, watch
     from .threads import AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, inherits
     from .threads import use_workers
     from .trained import FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, kind_of
@@ -158,13 +158,13 @@ else:
             "rerank": "BEYOND, Candidate, DocumentReranker, MUTE, MissingText, READ, Unread, warn_of_distances",
             "trained": "names_points, random_points, FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, "
             "find_missing, has, instead, kind_of, leaves, psi, shift",
-            "schema": "Kind as VectorKind, read_node_schema",
+            "schema": "Kind as VectorKind, ask_node_schema",
             "search": "contradicts, guard, read_batch, read_points, search",
             "serialise": "expression_from_json",
             "stages.client_ranking": "scores_by_candidate",
             "stages.fusion": "DEFAULT_RRF_K, FusionMethod",
             "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, "
-            "Step, Vectors, adrive, arun, drive, run, together, watch",
+            "Step, Vectors, adrive, arun, drive, run, run_calls, together, watch",
             "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, "
             "inherits, use_workers",
             "values": "Bar, as_table, brief, call, check_counts, clip_text, identify, in_batches, is_finite, is_number, "

@@ -1,6 +1,6 @@
 """What answers steps with a real Qdrant and real encoders: `Executor`, and `AsyncExecutor` with the same methods.
 
-Nothing here knows a strategy; nothing but this, `schema.py`, `ingest.py` and engine modules touches a client.
+Nothing here knows a strategy; only this, `schema.py`, `search.py`, `clients.py`, `ingest` and the engines touch a client.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -34,7 +34,7 @@ from .payload_schema import hide_values
 from .plan import Plan, plan_on
 from .query import Fingerprints, Query, Quirks, SearchOptions, Target, not_a_filter, restrict
 from .request_parts import restricts
-from .schema import Schema, aread_node_schema, aread_schema, read_node_schema, read_schema
+from .schema import Schema, ask_node_schema, ask_schema
 from .search import (
     asend,
     check_order,
@@ -49,7 +49,21 @@ from .search import (
     read_points,
     send,
 )
-from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run, together
+from .steps import (
+    AsyncServices,
+    Calls,
+    Flow,
+    Points,
+    QueryVector,
+    Search,
+    Services,
+    Vectors,
+    arun,
+    arun_calls,
+    run,
+    run_calls,
+    together,
+)
 from .strategies import Strategy
 from .threads import AsyncReads, PerLoop, Reads, Workers, carrying, in_worker, refuse_strange, use_workers
 from .values import identify, is_finite
@@ -360,6 +374,88 @@ class _Base:
         self._told_unindexed.add(warning)
         return True
 
+    # How each executor does what is written once for both, below: at once, or awaited.
+    _run: Callable[..., Any]
+    _run_calls: Callable[..., Any]
+    _reads: Any
+    _retry: Callable[..., Any]
+    _open_client: Callable[[], Any]
+
+    def _ask_plan(self, strategy: Strategy, options: SearchOptions) -> Calls[Plan]:
+        moment, read_at = time.monotonic(), self._read_at
+        target = yield from self._ask_target()
+        try:
+            return (yield from self._make_plan(strategy, options, target))
+        except PlanError:
+            if self._read_at != read_at or any(options.problems()):  # it was read just now, or has no part in it
+                raise
+            fresh = yield from self._ask_again(target, moment)
+            if fresh is target:
+                raise
+        return (yield from self._make_plan(strategy, options, fresh))
+
+    def _make_plan(self, strategy: Strategy, options: SearchOptions, target: Target) -> Calls[Plan]:
+        if kept := self._find_kept(strategy, options):
+            return kept
+        try:
+            seen = yield partial(self._run, _look(strategy, target, options), self)
+            return self._make_and_keep(strategy, options, target, seen)
+        except PlanError:
+            target.quirks.forget_samples()
+            raise
+
+    def _ask_target(self) -> Calls[Target]:
+        if (current := self._current) is not None:
+            return current
+        if (known := self._target) is not None:
+            return known if self._reads.busy else (yield from self._ask_again(known, time.monotonic()))
+        target: Target = yield partial(self._reads.get, lambda: self._run_calls(self._read_first()), self._reading_says)
+        return target
+
+    def _read_first(self) -> Calls[Target]:
+        # unless another thread or task has just read it
+        return self._current or self._learn(*(yield from self._read(first=True)))
+
+    def _ask_again(self, known: Target, moment: float) -> Calls[Target]:
+        """Read the collection again, unless another thread or task has since `moment`; return what is known of it then.
+
+        Where it can't be read now, `known` has to do: searches may work all the same.
+
+        Raises:
+            PlanError: the collection isn't there any more.
+        """
+        renewed = partial(self._renew_once, known, moment)
+        target: Target = yield partial(self._reads.get, lambda: self._run_calls(renewed()), self._reading_says)
+        return target
+
+    def _renew_once(self, known: Target, moment: float) -> Calls[Target]:
+        if self._target is not None and (self._target.schema is not known.schema or self._read_at > moment):
+            return self._target
+        try:
+            return self._renew(known, *(yield from self._read()))
+        except PlanError:
+            self.refresh()
+            raise
+        except Exception:
+            self._read_at, self._true_for = time.monotonic(), _UNREAD  # so that not every query asks
+            return known
+
+    def _read(self, first: bool = False) -> Calls[tuple[Schema, Capabilities]]:
+        client = yield self._open_client
+        with describe_failures(self._place_of(client), "reading the schema of"):
+            schema, capabilities = yield partial(self._retry, lambda: self._run_calls(self._read_once(client, first)))
+            return schema, capabilities
+
+    def _read_once(self, client: Any, first: bool) -> Calls[tuple[Schema, Capabilities]]:
+        capabilities = self._capabilities or Capabilities.of((yield client.info).version, self.clients.engine)
+        try:
+            return (yield from ask_schema(client, self.collection)), capabilities
+        except Exception as error:  # what was known before says more than one node
+            known = (yield from ask_node_schema(client, self.collection, error)) if first else None
+            if known is None:
+                raise
+            return known, capabilities
+
     def _model(self) -> Reranker:
         if self.reranker is None:
             raise ClientError("this strategy needs a reranker, but there is none: pass reranker=…")
@@ -385,9 +481,17 @@ class Executor(_Base):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    _run, _run_calls = staticmethod(run), staticmethod(run_calls)
+
     @cached_property
     def _reads(self) -> Reads[Target]:
         return Reads(self.workers)
+
+    def _retry(self, call: Callable[[], R]) -> R:
+        return self.retries.run(call)
+
+    def _open_client(self) -> QdrantClient:
+        return self.clients.sync()
 
     def retrieve(self, strategy: Strategy, query: Query, options: SearchOptions | None = None) -> Points:
         """The ranked points that `strategy` finds for `query`.
@@ -433,7 +537,9 @@ class Executor(_Base):
         try:
             return run(flow(made), services)
         except Exception as error:
-            if not contradicts(error) or self._read_again(made.target, time.monotonic()).schema is made.target.schema:
+            if not contradicts(error):
+                raise
+            if run_calls(self._ask_again(made.target, time.monotonic())).schema is made.target.schema:
                 raise
         return run(flow(self.plan(strategy, options)), services)
 
@@ -443,77 +549,12 @@ class Executor(_Base):
         Raises:
             PlanError: it doesn't fit; every problem is listed.
         """
-        options, moment, read_at = options or _DEFAULT, time.monotonic(), self._read_at
         with self._hold_to_time(options):
-            target = self.target()
-            try:
-                return self._make_plan(strategy, options, target)
-            except PlanError:
-                if self._read_at != read_at or any(options.problems()):  # it was read just now, or has no part in it
-                    raise
-                fresh = self._read_again(target, moment)
-                if fresh is target:
-                    raise
-            return self._make_plan(strategy, options, fresh)
-
-    def _make_plan(self, strategy: Strategy, options: SearchOptions, target: Target) -> Plan:
-        if kept := self._find_kept(strategy, options):
-            return kept
-        try:
-            return self._make_and_keep(strategy, options, target, run(_look(strategy, target, options), self))
-        except PlanError:
-            target.quirks.forget_samples()
-            raise
+            return run_calls(self._ask_plan(strategy, options or _DEFAULT))
 
     def target(self) -> Target:
         """The collection's schema and the server's capabilities; read at the first query, and when they are old."""
-        if (current := self._current) is not None:
-            return current
-        if (known := self._target) is not None:
-            return known if self._reads.busy else self._read_again(known, time.monotonic())
-        return self._reads.get(self._read_first, self._reading_says)
-
-    def _read_first(self) -> Target:
-        # unless another thread has just read it
-        return self._current or self._learn(*self._read(first=True))
-
-    def _read_again(self, known: Target, moment: float) -> Target:
-        """What is known of the collection once it was read again, unless another thread has since `moment`.
-
-        Where it can't be read now, `known` has to do: searches may work all the same.
-
-        Raises:
-            PlanError: the collection isn't there any more.
-        """
-        return self._reads.get(lambda: self._renew_once(known, moment), self._reading_says)
-
-    def _renew_once(self, known: Target, moment: float) -> Target:
-        if self._target is not None and (self._target.schema is not known.schema or self._read_at > moment):
-            return self._target
-        try:
-            return self._renew(known, *self._read())
-        except PlanError:
-            self.refresh()
-            raise
-        except Exception:
-            self._read_at, self._true_for = time.monotonic(), _UNREAD  # not asked anew for each query
-            return known
-
-    def _read(self, first: bool = False) -> tuple[Schema, Capabilities]:
-        client = self.clients.sync()
-
-        def read() -> tuple[Schema, Capabilities]:
-            capabilities = self._capabilities or Capabilities.of(client.info().version, self.clients.engine)
-            try:
-                return read_schema(client, self.collection), capabilities
-            except Exception as error:  # what was known before says more than one node
-                known = read_node_schema(client, self.collection, error) if first else None
-                if known is None:
-                    raise
-                return known, capabilities
-
-        with describe_failures(Place.of(client, self.collection), "reading the schema of"):
-            return self.retries.run(read)
+        return run_calls(self._ask_target())
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         schema = (self._seen or self.target()).schema  # what the plan was made for
@@ -536,17 +577,17 @@ class Executor(_Base):
     def search(self, step: Search) -> list[Points]:
         asked, (client, place) = self._prepare(step), self._connect()
         try:
-            answers = self._ask_again(client, asked, place) if self.retries.most else self._ask(client, asked, place)
+            answers = self._retry_ask(client, asked, place) if self.retries.most else self._ask(client, asked, place)
         except Exception as error:
             describe_failure(error, place, "searching")
             raise
         check_order(asked, answers)
         if not all(answers) and self._seen is not None and finds_nothing(asked, answers):
-            fresh = self._read_again(self._seen, time.monotonic())
+            fresh = run_calls(self._ask_again(self._seen, time.monotonic()))
             check_vectors(asked, fresh.schema)
         return hide_values(answers) if step.keys_alone else answers
 
-    def _ask_again(self, client: QdrantClient, step: Search, place: Place) -> list[Points]:
+    def _retry_ask(self, client: QdrantClient, step: Search, place: Place) -> list[Points]:
         left = time_left(step.timeout)
         return self.retries.run(lambda: self._ask(client, _timed(step, left), place), left)
 
@@ -593,9 +634,18 @@ class AsyncExecutor(_Base):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    _run, _run_calls = staticmethod(arun), staticmethod(arun_calls)
+
     @cached_property
     def _reads(self) -> AsyncReads[Target]:
         return AsyncReads()
+
+    async def _retry(self, call: Callable[[], Awaitable[R]]) -> R:
+        return await self.retries.arun(call)
+
+    async def _open_client(self) -> AsyncCalls:
+        await self.clients.prepare()
+        return self.clients.asynchronous()
 
     async def retrieve(self, strategy: Strategy, query: Query, options: SearchOptions | None = None) -> Points:
         """The ranked points that `strategy` finds for `query`."""
@@ -634,78 +684,18 @@ class AsyncExecutor(_Base):
         except Exception as error:
             if not contradicts(error):
                 raise
-            if (await self._read_again(made.target, time.monotonic())).schema is made.target.schema:
+            if (await arun_calls(self._ask_again(made.target, time.monotonic()))).schema is made.target.schema:
                 raise
         return await arun(flow(await self.plan(strategy, options)), services)
 
     async def plan(self, strategy: Strategy, options: SearchOptions | None = None) -> Plan:
         """`strategy` checked against the collection. As `Executor.plan`."""
-        options, moment, read_at = options or _DEFAULT, time.monotonic(), self._read_at
         with self._hold_to_time(options):
-            target = await self.target()
-            try:
-                return await self._make_plan(strategy, options, target)
-            except PlanError:
-                if self._read_at != read_at or any(options.problems()):  # it was read just now, or has no part in it
-                    raise
-                fresh = await self._read_again(target, moment)
-                if fresh is target:
-                    raise
-            return await self._make_plan(strategy, options, fresh)
-
-    async def _make_plan(self, strategy: Strategy, options: SearchOptions, target: Target) -> Plan:
-        if kept := self._find_kept(strategy, options):
-            return kept
-        try:
-            return self._make_and_keep(strategy, options, target, await arun(_look(strategy, target, options), self))
-        except PlanError:
-            target.quirks.forget_samples()
-            raise
+            return await arun_calls(self._ask_plan(strategy, options or _DEFAULT))
 
     async def target(self) -> Target:
         """The collection's schema and the server's capabilities; read at the first query, and when they are old."""
-        if (current := self._current) is not None:
-            return current
-        if (known := self._target) is not None:
-            return known if self._reads.busy else await self._read_again(known, time.monotonic())
-        return await self._reads.get(self._read_first, self._reading_says)
-
-    async def _read_first(self) -> Target:
-        # unless another task has just read it
-        return self._current or self._learn(*(await self._read(first=True)))
-
-    async def _read_again(self, known: Target, moment: float) -> Target:
-        """As `Executor._read_again`."""
-        return await self._reads.get(lambda: self._renew_once(known, moment), self._reading_says)
-
-    async def _renew_once(self, known: Target, moment: float) -> Target:
-        if self._target is not None and (self._target.schema is not known.schema or self._read_at > moment):
-            return self._target
-        try:
-            return self._renew(known, *(await self._read()))
-        except PlanError:
-            self.refresh()
-            raise
-        except Exception:
-            self._read_at, self._true_for = time.monotonic(), _UNREAD  # not asked anew for each query
-            return known
-
-    async def _read(self, first: bool = False) -> tuple[Schema, Capabilities]:
-        await self.clients.prepare()
-        client: Any = self.clients.asynchronous()
-
-        async def read() -> tuple[Schema, Capabilities]:
-            capabilities = self._capabilities or Capabilities.of((await client.info()).version, self.clients.engine)
-            try:
-                return await aread_schema(client, self.collection), capabilities
-            except Exception as error:  # what was known before says more than one node
-                known = await aread_node_schema(client, self.collection, error) if first else None
-                if known is None:
-                    raise
-                return known, capabilities
-
-        with describe_failures(Place.of(client, self.collection, self.clients.engine), "reading the schema of"):
-            return await self.retries.arun(read)
+        return await arun_calls(self._ask_target())
 
     async def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         schema = (self._seen or await self.target()).schema  # what the plan was made for
@@ -721,18 +711,18 @@ class AsyncExecutor(_Base):
         asked, client = self._prepare(step), self.clients.asynchronous()
         place = self._place_of(client)
         try:
-            asking = self._ask_again(client, asked, place) if self.retries.most else self._ask(client, asked, place)
+            asking = self._retry_ask(client, asked, place) if self.retries.most else self._ask(client, asked, place)
             answers = await asking
         except Exception as error:
             describe_failure(error, place, "searching")
             raise
         check_order(asked, answers)
         if not all(answers) and self._seen is not None and finds_nothing(asked, answers):
-            fresh = await self._read_again(self._seen, time.monotonic())
+            fresh = await arun_calls(self._ask_again(self._seen, time.monotonic()))
             check_vectors(asked, fresh.schema)
         return hide_values(answers) if step.keys_alone else answers
 
-    async def _ask_again(self, client: AsyncCalls, step: Search, place: Place) -> list[Points]:
+    async def _retry_ask(self, client: AsyncCalls, step: Search, place: Place) -> list[Points]:
         left = time_left(step.timeout)
         return await self.retries.arun(lambda: self._ask(client, _timed(step, left), place), left)
 

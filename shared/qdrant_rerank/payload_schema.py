@@ -9,15 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from .schema import Schema, aread_schema, read_schema
-from .steps import Points, adrive, drive
+from .schema import Schema, ask_schema
+from .steps import Calls, Points, arun_calls, run_calls
 from .trained import random_points
 from .values import as_table, as_text, is_finite
 
@@ -163,18 +163,16 @@ def payload_schema(client: QdrantClient, collection: str, *, filter: models.Filt
     Raises:
         PlanError: there is no such collection.
     """
-    return drive(_read(client, collection, read_schema(client, collection), filter), lambda call: call())
+    return run_calls(_ask(client, collection, filter))
 
 
 async def apayload_schema(client: AsyncQdrantClient, collection: str, *, filter: models.Filter | None = None) -> PayloadSchema:
     """As `payload_schema`, without blocking the event loop."""
-    return await adrive(_read(client, collection, await aread_schema(client, collection), filter), lambda call: call())
+    return await arun_calls(_ask(client, collection, filter))
 
 
-def _read(
-    client: Any, collection: str, schema: Schema, filter: models.Filter | None
-) -> Generator[Callable[[], Any], Any, PayloadSchema]:
-    """Yield calls of a client, sync or async, and make the schema of their answers."""
+def _ask(client: Any, collection: str, filter: models.Filter | None) -> Calls[PayloadSchema]:
+    schema = yield from ask_schema(client, collection)
     drawn = random_points(SAMPLED, True, filter, schema)
     sampled = {"query": drawn.query, "query_filter": drawn.filter, "limit": drawn.limit, "with_payload": True}
     answer = yield partial(client.query_points, collection, **sampled)

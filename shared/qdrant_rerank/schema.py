@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
@@ -21,6 +21,7 @@ from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from .engine_errors import read_failure
 from .errors import PlanError, did_you_mean
+from .steps import Calls, arun_calls, run_calls
 
 Kind: TypeAlias = Literal["dense", "sparse", "multi"]
 """A vector's kind: one dense vector, one sparse vector, or several dense ones (late interaction) for each point."""
@@ -183,13 +184,23 @@ def read_schema(client: QdrantClient, collection: str) -> Schema:
     Raises:
         PlanError: there is no such collection; the message lists those that there are.
     """
+    return run_calls(ask_schema(client, collection))
+
+
+async def aread_schema(client: AsyncQdrantClient, collection: str) -> Schema:
+    """As `read_schema`, without blocking the event loop."""
+    return await arun_calls(ask_schema(client, collection))
+
+
+def ask_schema(client: Any, collection: str) -> Calls[Schema]:
+    """The calls by which `read_schema` reads with a client, sync or async."""
     try:
-        info = client.get_collection(collection)
+        info = yield partial(client.get_collection, collection)
     except Exception as error:
         if read_failure(error).kind != "not found":
             raise
         try:
-            there: list[str] | None = [described.name for described in client.get_collections().collections]
+            there: list[str] | None = [described.name for described in (yield client.get_collections).collections]
         except Exception:  # e.g. with a key that is for one collection
             there = None
         _raise_if_absent(error, collection, there)
@@ -197,27 +208,7 @@ def read_schema(client: QdrantClient, collection: str) -> Schema:
     keys = None
     if _is_custom(info):
         with suppress(Exception):  # a key without the right to ask, or a node that is away
-            keys = _shard_keys(client.collection_cluster_info(collection))
-    return Schema.of(collection, info, keys)
-
-
-async def aread_schema(client: AsyncQdrantClient, collection: str) -> Schema:
-    """Read a collection's schema; one request. As `read_schema`."""
-    try:
-        info = await client.get_collection(collection)
-    except Exception as error:
-        if read_failure(error).kind != "not found":
-            raise
-        try:
-            there: list[str] | None = [described.name for described in (await client.get_collections()).collections]
-        except Exception:
-            there = None
-        _raise_if_absent(error, collection, there)
-        raise
-    keys = None
-    if _is_custom(info):
-        with suppress(Exception):
-            keys = _shard_keys(await client.collection_cluster_info(collection))
+            keys = _shard_keys((yield partial(client.collection_cluster_info, collection)))
     return Schema.of(collection, info, keys)
 
 
@@ -232,7 +223,7 @@ def _raise_if_absent(error: Exception, collection: str, there: list[str] | None)
     raise PlanError([f"there is no collection {collection!r}; this Qdrant has {listed}{hint}"]) from error
 
 
-_ASKED: Final[dict[str, Any]] = {  # 2 has configurations, 3 has shards, 4 has the indexes in their segments
+_TELEMETRY: Final[dict[str, Any]] = {  # 2 has configurations, 3 has shards, 4 has the indexes in their segments
     "type_": dict[str, Any],
     "method": "GET",
     "url": "/telemetry",
@@ -241,48 +232,36 @@ _ASKED: Final[dict[str, Any]] = {  # 2 has configurations, 3 has shards, 4 has t
 }
 
 
-def read_node_schema(client: QdrantClient, collection: str, error: Exception) -> Schema | None:
-    """What the node that answers knows of a collection whose schema can't be read; None if that is nothing.
+def ask_node_schema(client: Any, collection: str, error: Exception) -> Calls[Schema | None]:
+    """Ask what the node that answers knows of a collection whose schema can't be read; the result is None if that is nothing.
 
-    `error` is what reading the schema ended in; None comes of one that isn't a node's that is away.
+    `error` is what reading the schema ended in. Nothing is asked unless it may be that of another node that is away.
     """
     if not _is_away(error):
         return None
     try:
-        told = _told(client.http.client.request(**_ASKED))
-        name = collection if collection in told else _named(collection, client.get_aliases())
-        return _schema(collection, told[name])
+        held = _collections_of((yield partial(client.http.client.request, **_TELEMETRY)))
+        name = collection if collection in held else _resolve(collection, (yield client.get_aliases))
+        return _schema(collection, held[name])
     except Exception:  # a key without the right, REST that isn't open, an alias of nothing: `error` says what is wrong
         return None
 
 
-async def aread_node_schema(client: AsyncQdrantClient, collection: str, error: Exception) -> Schema | None:
-    """As `read_node_schema`."""
-    if not _is_away(error):
-        return None
-    try:
-        told = _told(await client.http.client.request(**_ASKED))
-        name = collection if collection in told else _named(collection, await client.get_aliases())
-        return _schema(collection, told[name])
-    except Exception:
-        return None
-
-
 def _is_away(error: Exception) -> bool:
-    """Whether a node may be away that another asked, be it that this says so or that it waits; "unreachable" is this itself."""
+    """Whether a node may be away that another asked: this says so, or it waits. "unreachable" is this one itself."""
     return read_failure(error).kind in ("passing", "timeout")
 
 
-def _told(answer: Any) -> dict[str, Any]:
+def _collections_of(answer: Any) -> dict[str, Any]:
     return {each["id"]: each for each in answer["result"]["collections"]["collections"]}
 
 
-def _named(alias: str, there: models.CollectionsAliasesResponse) -> str:
+def _resolve(alias: str, there: models.CollectionsAliasesResponse) -> str:
     return {each.alias_name: each.collection_name for each in there.aliases}[alias]
 
 
-def _schema(collection: str, told: Mapping[str, Any]) -> Schema:
-    config, shards = models.CollectionConfig(**told["config"]), told["shards"]
+def _schema(collection: str, held: Mapping[str, Any]) -> Schema:
+    config, shards = models.CollectionConfig(**held["config"]), held["shards"]
     segments = [segment["info"] for shard in shards if shard["local"] for segment in shard["local"]["segments"]]
     info = models.CollectionInfo(
         status=models.CollectionStatus.GREY,

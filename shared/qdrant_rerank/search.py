@@ -360,7 +360,7 @@ def is_same(one: Schema, other: Schema) -> bool:
 
 def guard(step: Search) -> Search:
     """`step`, whose searches that a formula reads find nothing if their scores are of the other kind."""
-    schema = step.schema
+    schema: Schema | None = step.schema
     if schema is not None:
         for request in step.requests:
             if request.prefetch and _has_formula(request):
@@ -374,7 +374,7 @@ def check_order(step: Search, answers: Sequence[Points]) -> None:
     Raises:
         PlanError: some do.
     """
-    schema = step.schema
+    schema: Schema | None = step.schema
     if schema is None:
         return
     for request, points in zip(step.requests, answers, strict=True):

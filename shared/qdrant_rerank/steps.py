@@ -21,15 +21,12 @@ from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, S
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, assert_never
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, assert_never
 
 from qdrant_client import models
 
 from .calls import DEADLINE, Deadline
 from .threads import WORKERS, call_worker, carry
-
-if TYPE_CHECKING:
-    from .schema import Schema
 
 Q = TypeVar("Q")
 T = TypeVar("T")
@@ -81,7 +78,8 @@ class Search(_Asks[list[Points]]):
     All plain requests of one step go out in one round trip. A group request has an endpoint of its own, so each
     is one more round trip; its groups come back flattened, best group first.
 
-    `schema` is what the requests were made for, if what is made of their scores depends on it: answers are checked against it.
+    `schema` is the `Schema` that the requests were made for, if what is made of their scores depends on it: answers are checked
+    against it.
     With `keys_alone` an executor's fixed filter doesn't hold, and of the points it finds only the names of payload keys and the
     types of their values come back (see `payload_schema.hide_values`).
     """
@@ -89,7 +87,7 @@ class Search(_Asks[list[Points]]):
     requests: Sequence[Request]
     consistency: models.ReadConsistency | None = None
     timeout: float | None = None
-    schema: Schema | None = field(default=None, compare=False, repr=False)
+    schema: Any = field(default=None, compare=False, repr=False)  # whose module reads it with these drivers
     keys_alone: bool = False
 
 
@@ -110,6 +108,8 @@ class Scores(_Asks["list[list[float] | Exception]"]):
 
 Step: TypeAlias = Embed | Search | Score | Scores
 Flow: TypeAlias = Generator[Step, Any, R]
+Calls: TypeAlias = Generator[Callable[[], Any], Any, R]
+"""A generator that yields calls, all sync or all async, and is sent what each returns: what both need is written once."""
 
 
 class Services(Protocol):
@@ -166,6 +166,16 @@ async def adrive(flow: Generator[Q, Any, R], answer: Callable[[Q], Awaitable[Any
         return result
     finally:
         flow.close()
+
+
+def run_calls(calls: Calls[R]) -> R:
+    """Make the calls that a generator yields, and return its result."""
+    return drive(calls, lambda call: call())
+
+
+async def arun_calls(calls: Calls[R]) -> R:
+    """As `run_calls`, for calls that are awaited."""
+    return await adrive(calls, lambda call: call())
 
 
 def run(flow: Flow[R], services: Services) -> R:

@@ -16,7 +16,7 @@ from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanError, PlanWarning, Query, SearchOptions
-from qdrant_rerank._internals import read_node_schema
+from qdrant_rerank._internals import ask_node_schema, run_calls
 from qdrant_rerank.planning import Schema, VectorInfo
 from tests.stub_grpc import StubGrpc
 from tests.stub_qdrant import Received, StubQdrant, collection
@@ -219,12 +219,12 @@ def test_a_server_that_is_not_there_is_not_asked_once_more() -> None:
         client = client_of(stub)
     with pytest.raises(ResponseHandlingException) as error:
         Executor(client, "docs").target()
-    assert read_node_schema(client, "docs", error.value) is None
+    assert run_calls(ask_node_schema(client, "docs", error.value)) is None
 
 
 def test_a_server_that_waits_for_a_node_in_vain_is_asked_what_it_knows(node: Cluster) -> None:
     waited = ResponseHandlingException(httpx.ReadTimeout("timed out"))
-    schema = read_node_schema(client_of(node), "docs", waited)
+    schema = run_calls(ask_node_schema(client_of(node), "docs", waited))
     assert schema is not None
     assert schema.vectors == {"": VectorInfo("dense", 2, models.Distance.EUCLID)}
 
