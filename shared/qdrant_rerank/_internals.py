@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .clients import AsyncClientLike, Clients, client_options, close_on_error, find_delay, grpc_port_of
     from .coalescing import Coalescer, ThreadCoalescer, can_share, is_large
     from .costs import PRICES, estimate
-    from .calls import Deadline, INGEST, NO_RETRIES, lift_deadline, timeout_problem, whole_seconds, within
+    from .calls import DEADLINE, Deadline, INGEST, NO_RETRIES, lift_deadline, timeout_problem, whole_seconds, within
     from .edge.changes import make_change
     from .edge.groups import group_hits
     from .edge.shards import OPENING, RESERVE, Shard, disk_of, disk_usage
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .engine_errors import Failure, Kind, Place, address_of, describe_failures, read_failure, tell_error
     from .errors import Lint, OnError, did_you_mean, warn
     from .executor import SCHEMA_TTL, check_schema_ttl
-    from .explain.plans import abridge, values_in
+    from .explain.plans import LATER, abridge, values_in
     from .explain.plot import check_picture, draw
     from .explain.results import Account, CandidateHit, Column, Explained, Found, ResultReason, Scored, Seed, Steering, Term
     from .explain.results import UNKNOWN, term_columns
@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     from .trained import FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, kind_of
     from .trained import leaves, psi, shift
     from .values import Bar, as_table, brief, call, check_counts, clip_text, identify, in_batches, is_finite, is_number
-    from .values import is_whole, list_few, literal, model_name, share_arguments
+    from .values import is_whole, list_few, literal, model_name, qualname_of, share_arguments
 else:
     __getattr__ = load_lazily(
         __package__,
@@ -105,7 +105,7 @@ else:
             "clients": "AsyncClientLike, Clients, client_options, close_on_error, find_delay, grpc_port_of",
             "coalescing": "Coalescer, ThreadCoalescer, can_share, is_large",
             "costs": "PRICES, estimate",
-            "calls": "Deadline, lift_deadline, timeout_problem, whole_seconds, within, INGEST, NO_RETRIES",
+            "calls": "DEADLINE, Deadline, lift_deadline, timeout_problem, whole_seconds, within, INGEST, NO_RETRIES",
             "edge.changes": "make_change",
             "edge.groups": "group_hits",
             "edge.shards": "OPENING, RESERVE, Shard, disk_of, disk_usage",
@@ -114,7 +114,7 @@ else:
             "engine_errors": "Failure, Kind, Place, address_of, describe_failures, read_failure, tell_error",
             "errors": "Lint, OnError, did_you_mean, warn",
             "executor": "SCHEMA_TTL, check_schema_ttl",
-            "explain.plans": "abridge, values_in",
+            "explain.plans": "LATER, abridge, values_in",
             "explain.plot": "check_picture, draw",
             "explain.results": "Account, CandidateHit, Column, Explained, Found, ResultReason, Scored, Seed, "
             "Steering, Term, UNKNOWN, term_columns",
@@ -168,6 +168,6 @@ else:
             "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, "
             "inherits, use_workers",
             "values": "Bar, as_table, brief, call, check_counts, clip_text, identify, in_batches, is_finite, is_number, "
-            "is_whole, list_few, literal, model_name, share_arguments",
+            "is_whole, list_few, literal, model_name, qualname_of, share_arguments",
         },
     )

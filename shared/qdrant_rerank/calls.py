@@ -51,11 +51,6 @@ class Deadline:
         self.ends = self._start + min(seconds, _LONGEST)
         self.waited_for: Callable[[str], str] | None = None
 
-    @staticmethod
-    def current() -> Deadline | None:
-        """The deadline of the call that this is part of; None if it may take any time."""
-        return DEADLINE.get()
-
     @property
     def left(self) -> float:
         """Seconds until it; 0 if it is over."""
@@ -86,7 +81,7 @@ class Deadline:
 
 
 DEADLINE: Final[ContextVar[Deadline | None]] = ContextVar("qdrant_rerank_deadline", default=None)
-"""That of the call that this is part of; `within` sets it."""
+"""That of the call that this is part of, None if it may take any time; `within` sets it."""
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 from qdrant_client import models
 
-from .calls import Deadline
+from .calls import DEADLINE
 from .engine_errors import Kind, read_failure
 
 UNDER_WAY: Final = 4
@@ -328,7 +328,7 @@ class ThreadCoalescer:
 
 
 def _wait(call: _ThreadCall) -> None:
-    deadline = Deadline.current()
+    deadline = DEADLINE.get()
     if deadline is None:
         call.turn.acquire()
     elif not call.turn.acquire(timeout=deadline.left):

@@ -316,8 +316,7 @@ class _Base:
     def _most(self) -> int | None:
         """How many requests strict mode allows in a batch; None for any number."""
         strict = None if self._seen is None else self._seen.schema.strict
-        # clients before 1.18 don't know this setting
-        return getattr(strict, "search_max_batchsize", None) if strict is not None and strict.enabled else None
+        return getattr(strict, "search_max_batchsize", None)  # clients before 1.18 don't know this setting
 
     def _shares(self, plain: dict[int, models.QueryRequest]) -> Iterator[dict[int, models.QueryRequest]]:
         """The requests in batches of the size that strict mode allows."""

@@ -138,7 +138,7 @@ def index_warnings(expression: Expression, schema: Schema, engine: str) -> Itera
 def demands_indexes(schema: Schema) -> bool:
     """Whether the collection refuses what reads payload without an index."""
     strict = schema.strict
-    return strict is not None and bool(strict.enabled) and strict.unindexed_filtering_retrieve is False
+    return strict is not None and strict.unindexed_filtering_retrieve is False
 
 
 def _of_type(index: models.PayloadSchemaType | None) -> str:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 from .errors import PayloadError, StrategyError, did_you_mean, warn
 from .steps import Points
 from .threads import carrying
-from .values import brief
+from .values import brief, qualname_of
 
 Payload: TypeAlias = Mapping[str, Any]
 Mapper: TypeAlias = Callable[[Payload], tuple[str, Mapping[str, Any]]]
@@ -178,8 +178,7 @@ class _MapperPayload:
 
     @property
     def source(self) -> TextSource:
-        named = self.mapper if hasattr(self.mapper, "__qualname__") else type(self.mapper)
-        return TextSource(function=f"{named.__module__}.{named.__qualname__}")
+        return TextSource(function=qualname_of(self.mapper))
 
     def has_text(self, payload: Payload) -> bool:
         return True  # the function knows; it is not second-guessed
@@ -275,7 +274,7 @@ def _wrong_mapping(points: Points, mapping: AnyMapping, collection: str) -> str:
     there = ", ".join(map(repr, sorted({key for point in points for key in point.payload or {}})))  # gRPC's have no order
     return (
         f"none of the {len(points)} points found in {collection!r} has text under {looked}; their payload has {there}: "
-        "say where the text is with payload=PayloadMapping(text='…'), or payload='langchain', 'llama_index' or 'flat'"
+        f"say where the text is with payload=PayloadMapping(text='…'), or a preset's name: {', '.join(map(repr, PRESETS))}"
     )
 
 

@@ -33,6 +33,7 @@ from .query import SearchOptions, Target
 from .steps import Flow, Points, Search
 from .strategies import Strategy
 from .trained import random_points
+from .values import as_list
 
 Kind: TypeAlias = Literal["number", "date-time", "place", "text", "day", "integer", "bool", "category", "value"]
 
@@ -157,8 +158,7 @@ def _read_by_filter(filter: models.Filter, whose: str, prefix: str = "") -> Iter
     """The keys of conditions that have to be met; what must not be may well be nowhere."""
     least = None if filter.min_should is None else filter.min_should.conditions
     for clause, is_choice in ((filter.must, False), (filter.should, True), (least, True)):
-        conditions = clause if isinstance(clause, list) else [] if clause is None else [clause]
-        read = [list(_read_by_condition(each, whose, prefix)) for each in conditions]
+        read = [list(_read_by_condition(each, whose, prefix)) for each in as_list(clause)]
         kinds: dict[str, set[Kind]] = {}
         for each in chain.from_iterable(read):
             kinds.setdefault(each.plain, set()).add(each.kind)

@@ -167,7 +167,7 @@ class Plan:
             yield from filter_limits(options.filter, "the call's filter")
         yield from params_limits(options.search_params, "the call's search_params")
         strict = self.target.schema.strict
-        if strict is not None and strict.enabled:
+        if strict is not None:
             yield from strict_limits(list(self._requests()), self.target.schema, options.timeout)
 
     def _warnings_for(self, options: SearchOptions) -> Iterator[Lint]:
@@ -432,7 +432,7 @@ class Plan:
 def _limited(options: SearchOptions, target: Target) -> SearchOptions:
     """The options, which says how many points a search may ask for if strict mode does."""
     strict = target.schema.strict
-    most = strict.max_query_limit if strict is not None and strict.enabled else None
+    most = strict.max_query_limit if strict is not None else None
     return options if most == options.most else replace(options, most=most)
 
 

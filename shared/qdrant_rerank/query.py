@@ -19,7 +19,7 @@ from .payload import PRESETS, AnyMapping
 from .request_parts import abilities_of
 from .schema import Schema, VectorInfo
 from .steps import Embed, Flow, QueryVector, Request, Shared, Vectors
-from .values import LARGEST, MOST_GROUPED, brief, is_finite, is_whole
+from .values import LARGEST, MOST_GROUPED, as_list, brief, is_finite, is_whole
 
 
 @dataclass(frozen=True)
@@ -476,14 +476,10 @@ def restrict(request: Request, only: models.Filter | None, everywhere: bool) -> 
         return request
     update: dict[str, Any] = {"filter": seal(both(request.filter, only))}
     if everywhere and request.prefetch:
-        update["prefetch"] = [_restrict_prefetch(each, only) for each in _listed(request.prefetch)]
+        update["prefetch"] = [_restrict_prefetch(each, only) for each in as_list(request.prefetch)]
     return request.model_copy(update=update)
 
 
 def _restrict_prefetch(prefetch: models.Prefetch, only: models.Filter) -> models.Prefetch:
-    inner = [_restrict_prefetch(each, only) for each in _listed(prefetch.prefetch)] or None
+    inner = [_restrict_prefetch(each, only) for each in as_list(prefetch.prefetch)] or None
     return prefetch.model_copy(update={"filter": seal(both(prefetch.filter, only)), "prefetch": inner})
-
-
-def _listed(prefetch: Any) -> list[models.Prefetch]:
-    return prefetch if isinstance(prefetch, list) else [] if prefetch is None else [prefetch]

@@ -20,10 +20,11 @@ from pydantic import BaseModel
 from qdrant_client import models
 
 from .capabilities import AbilityName
+from .expressions.inspect import clauses
 from .expressions.view import path_problem
 from .schema import Schema
 from .steps import Request
-from .values import LARGEST
+from .values import LARGEST, as_list
 
 Sent: TypeAlias = "models.QueryRequest | models.QueryGroupsRequest | models.Prefetch"
 
@@ -95,8 +96,7 @@ class Part:
 def parts_of(sent: Sent) -> Iterator[Part]:
     """Every search of a request, the outermost first."""
     yield Part(_name(sent), sent)
-    prefetch = sent.prefetch
-    for each in prefetch if isinstance(prefetch, list) else [] if prefetch is None else [prefetch]:
+    for each in as_list(sent.prefetch):
         yield from parts_of(each)
 
 
@@ -182,13 +182,11 @@ def filters_of(sent: Sent) -> Iterator[models.Filter]:
 
 def conditions_of(filter: models.Filter) -> Iterator[Any]:
     """The conditions of a filter and of those inside it, as strict mode counts them."""
-    least = None if filter.min_should is None else filter.min_should.conditions
-    for clause in (filter.must, filter.should, filter.must_not, least):
-        for each in clause if isinstance(clause, list) else [] if clause is None else [clause]:
-            if isinstance(each, models.Filter):
-                yield from conditions_of(each)
-            else:
-                yield each
+    for each in clauses(filter):
+        if isinstance(each, models.Filter):
+            yield from conditions_of(each)
+        else:
+            yield each
 
 
 def restricts(filter: models.Filter) -> bool:
@@ -288,7 +286,7 @@ def _matched(match: Any) -> list[Any]:
 def strict_limits(requests: Iterable[Request], schema: Schema, timeout: float | None = None) -> Iterator[str]:
     """What the collection's strict mode refuses of these requests."""
     strict = schema.strict
-    if strict is None or not strict.enabled:
+    if strict is None:
         return
     where = f"the collection {schema.collection!r} is in strict mode"
     if timeout is not None and strict.max_timeout is not None and timeout > strict.max_timeout:

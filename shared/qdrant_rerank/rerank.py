@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, cast, get_args
 
@@ -30,7 +31,7 @@ from .query import Inputs, Query, SearchOptions, Target
 from .schema import Schema
 from .stages import Nearest
 from .steps import AsyncServices, Flow, Points, Request, Score, Services, arun, run
-from .strategies import Cost, ModelUse, Stage, Strategy
+from .strategies import Cost, Latest, ModelUse, Stage, Strategy
 from .threads import Workers, use_workers
 from .values import brief, is_whole, literal
 
@@ -224,15 +225,18 @@ class Rerank(Strategy, kind="rerank"):
         return self.read_count if self.unread == "drop" else max(self.read_count, wanted)
 
     def candidate_options(self, options: SearchOptions, target: Target | None = None) -> SearchOptions:
-        """What the strategy below is asked for."""
-        return replace(
-            options,
-            limit=self.candidates_for(options.reach),
-            page=self.candidates_for(options.needed),
-            offset=None,
-            score_threshold=None,
-            with_payload=self._payload(options, target),
-        )
+        """What the strategy below is asked for: the same object as for the last call, by which it finds what it made then."""
+
+        def make() -> SearchOptions:
+            limit, page = self.candidates_for(options.reach), self.candidates_for(options.needed)
+            payload = self._payload(options, target)
+            return replace(options, limit=limit, page=page, offset=None, score_threshold=None, with_payload=payload)
+
+        return self._latest_options.get(make, options, target)
+
+    @cached_property
+    def _latest_options(self) -> Latest[SearchOptions]:
+        return Latest()
 
     def _payload(self, options: SearchOptions, target: Target | None) -> models.WithPayloadInterface:
         """What to fetch of the payload: what the model and the blend read, and what the call wants to see."""

@@ -71,7 +71,7 @@ class Schema:
         indexes: payload key → type of its index.
         shards: how many shards there are; with custom sharding, those of all shard keys.
         points: roughly how many points there are; None if unknown.
-        strict: the strict mode's settings, if the collection has them.
+        strict: the strict mode's settings, where it is on; None where it is off.
         shard_keys: of a custom-sharded collection, shard key → how many shards it has.
         index_params: payload key → what its index was made with beyond the type, where that is known.
         empty_indexes: the keys whose payload index is whole and holds no point: none has such a value there.
@@ -88,6 +88,10 @@ class Schema:
     index_params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     empty_indexes: frozenset[str] = frozenset()
     unknown: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.strict is not None and not self.strict.enabled:
+            object.__setattr__(self, "strict", None)
 
     @classmethod
     def of(

@@ -12,8 +12,10 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,7 +25,7 @@ from .expressions import nodes
 from .expressions.nodes import Constant, Expression
 from .expressions.text import parse_expression
 from .jsonlines import DEPTH, check_depth, line_of, parse_json, read_text, take_version, with_version
-from .strategies import Strategy, list_kinds
+from .strategies import KINDS, Strategy
 from .trained import Trained, TrainedFeature
 from .values import brief, clip_text
 
@@ -50,8 +52,8 @@ _NODES: Final[Mapping[str, type[Any]]] = {
     "datetime_field": nodes.DatetimeField,
     "geo_distance": nodes.GeoDistance,
     "raw": nodes.Raw,
-    **nodes.Function.all,
 }
+"""Beside the functions, which are in `Function.all`."""
 _TRAINED: Final[Mapping[str, type[Any]]] = {"trained": Trained}
 _TRAINED_FEATURES: Final[Mapping[str, type[Any]]] = {"trained_feature": TrainedFeature}
 _OTHERS: Final[Mapping[type[Any], str]] = {
@@ -61,6 +63,21 @@ _PARTS: Final = (Strategy, Expression, Trained, TrainedFeature)
 _RANKER: Final = "learned_ranker"
 Path_ = tuple[str | int, ...]
 T = TypeVar("T")
+
+
+def list_kinds() -> Mapping[str, type[Strategy]]:
+    """The kinds of strategies that have a JSON form, by the name that they have there; ours first."""
+    _load_kinds()
+    return dict(sorted(KINDS.items(), key=lambda kind: (not kind[1].__module__.startswith(f"{__package__}."), kind[0])))
+
+
+@cache
+def _load_kinds() -> None:
+    """Load the modules that may define kinds of ours: a kind registers itself where it is defined."""
+    import_module(".rerank", __package__)
+    for package in ("stages", "feedback"):
+        for module in iter_modules(import_module(f".{package}", __package__).__path__):
+            import_module(f".{package}.{module.name}", __package__)
 
 
 class _Misfit(Exception):
@@ -134,9 +151,10 @@ def _encode(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
     cls: Any = type(value)
-    kind = cls.kind if isinstance(value, Strategy) else _OTHERS.get(cls)
+    kind = cls.kind if isinstance(value, Strategy | nodes.Function) else _OTHERS.get(cls)
     if kind is None:
-        raise StrategyError(f"{brief(value)} has no JSON form; there are {', '.join([*list_kinds(), *_OTHERS.values()])}")
+        there = [*list_kinds(), *_OTHERS.values(), *nodes.Function.all]
+        raise StrategyError(f"{brief(value)} has no JSON form; there are {', '.join(there)}")
     hints = _hints(cls)
     encoded = {"kind": kind}
     for attribute in sorted(
@@ -165,7 +183,7 @@ def _expression(value: Any, path: Path_) -> Expression:
         return _made(nodes.Constant, {"value": value}, path)
     if isinstance(value, str):
         return _made(parse_expression, {"text": value}, path)
-    found: Expression = _decode(value, path, _NODES, "expression")
+    found: Expression = _decode(value, path, {**_NODES, **nodes.Function.all}, "expression")
     return found
 
 

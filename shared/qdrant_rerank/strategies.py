@@ -8,11 +8,11 @@ that a kind of one's own can do what ours can; nothing else asks which kind a st
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from importlib import import_module
-from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
+from operator import is_
+from typing import Any, ClassVar, Final, Generic, Literal, Self, TypeAlias, TypeVar
 
 from qdrant_client import models
 
@@ -24,13 +24,18 @@ from .expressions.evaluation import Table
 from .expressions.inspect import PayloadKey, conditions, payload_keys
 from .expressions.nodes import Expression
 from .formula_limits import filter_problems
-from .limits import Limits
 from .points import group, settle, trim, widen, with_keys
 from .query import Inputs, Query, SearchOptions, Target, both, embed_query, not_a_filter, seal
 from .schema import Schema, VectorInfo
 from .search import search
 from .steps import Flow, Points, QueryVector, Request, Vectors
 from .values import LARGEST, brief, is_finite, is_whole, literal
+
+T = TypeVar("T")
+
+CANDIDATES: Final = 100
+"""How many points a candidate stage fetches when its `limit` isn't set (Qdrant's own default is the root's limit,
+which leaves a rescoring nothing to choose from)."""
 
 ModelUse: TypeAlias = Literal["none", "rank", "steer"]
 """What a model's scores do to the results: nothing, rank them, or steer a further search."""
@@ -44,16 +49,25 @@ class Cost:
     reads: int = 0
 
 
-_KINDS: Final[dict[str, type[Strategy]]] = {}
-_HOMES: Final = (  # of our own kinds; a kind registers itself where it is defined, once that is loaded
-    *("stages.nearest", "stages.fusion", "stages.formula", "stages.mmr", "rerank", "feedback.strategy", "feedback.rounds"),
-)
+class Latest(Generic[T]):
+    """Keeps what was made last, as calls mostly bring the same objects as the call before. Copies and pickles start empty."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[tuple[object, ...], T] | None = None
+
+    def get(self, make: Callable[[], T], *made_of: object) -> T:
+        """What was made last if it was made of these very objects, else what `make` returns."""
+        kept = self._kept
+        if kept is None or not all(map(is_, kept[0], made_of)):
+            kept = self._kept = made_of, make()
+        return kept[1]
+
+    def __reduce__(self) -> tuple[type[Latest[T]], tuple[()]]:
+        return type(self), ()
 
 
-def list_kinds() -> Mapping[str, type[Strategy]]:
-    """The kinds of strategies that have a JSON form, by the name that they have there; ours first, in a fixed order."""
-    homes = [import_module(f".{home}", __package__).__name__ for home in _HOMES]
-    return {name: cls for home in homes for name, cls in _KINDS.items() if cls.__module__ == home} | _KINDS
+KINDS: Final[dict[str, type[Strategy]]] = {}
+"""The kinds of strategies that have a JSON form, by the name that they have there, of the modules that are loaded."""
 
 
 class Strategy(ABC):
@@ -80,7 +94,7 @@ class Strategy(ABC):
         super().__init_subclass__()
         cls.kind = kind
         if kind is not None:
-            _KINDS[kind] = cls
+            KINDS[kind] = cls
 
     # What every kind says
 
@@ -248,7 +262,7 @@ class Strategy(ABC):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Stage(Limits, Strategy):
+class Stage(Strategy):
     """A strategy that Qdrant runs by itself, in one request; stages nest.
 
     Args:
@@ -468,6 +482,51 @@ class Stage(Limits, Strategy):
             text = f"limit={self.limit} of the outermost stage has no effect: the call's limit ({options.limit}) decides"
             yield Lint("limit-ignored", text)
 
+    # How many points it ranks, hands on, and needs from its candidates
+
+    def shortfalls(self, needed: int, who: str, page: int | None = None) -> Iterator[str]:
+        """Stages, from this one down, whose candidates hand on fewer points than the stage is to rank; `needed` for this one.
+
+        `who` asks for them, in messages, e.g. "the call asks for". Candidates without a limit go by `page`, else by `needed`.
+        """
+        page = needed if page is None else page
+        together = sum(candidate.reach(page) for candidate in self.candidates)
+        if self.candidates and together < needed:
+            listed = ", ".join(brief(candidate) for candidate in self.candidates)
+            yield (
+                f"{who} {needed} points, but the candidates of {type(self).__name__} hand on {together}: "
+                f"raise the limit of {listed} to {needed} or more, or ask for fewer"
+            )
+        for candidate in self.candidates:
+            yield from candidate.shortfalls(candidate.needs_points(page), f"{type(candidate).__name__} is to hand on")
+
+    def needs_points(self, needed: int) -> int:
+        """How many points this stage's candidates must find, if the stage above ranks `needed`."""
+        return self.limit if self.limit is not None else needed
+
+    def reach(self, needed: int) -> int:
+        """How many points this stage hands to one that ranks `needed`: its limit, else all that it has, else 100."""
+        if self.limit is not None:
+            return self.limit
+        found = sum(candidate.reach(needed) for candidate in self.candidates)
+        return max(needed, found or CANDIDATES)
+
+    def whole(self, needed: int) -> int:
+        """How many points its ranking can hold, if it is to rank `needed`: all that its candidates hand on."""
+        return sum(candidate.reach(needed) for candidate in self.candidates) or needed
+
+    def holds_all(self, found: int, needed: int) -> bool:
+        """Whether a ranking of `found` points holds all that there are: some candidate stage found fewer than it hands on."""
+        return found < max((candidate.reach(needed) for candidate in self.candidates), default=needed)
+
+    def fill_limits(self, limit: int) -> str:
+        return repr(self._fill_limits(limit))
+
+    def _fill_limits(self, needed: int, root: bool = True) -> Stage:
+        inner = needed if root else self.needs_points(needed)
+        candidates = tuple(candidate._fill_limits(inner, root=False) for candidate in self.candidates)
+        return replace(self, limit=None if root else self.reach(needed), candidates=candidates)
+
     # Its request
 
     def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
@@ -484,11 +543,9 @@ class Stage(Limits, Strategy):
         """The request for this stage and all its candidates; pure."""
         if not inputs.target.capabilities.pushes_filters:
             inputs = replace(inputs, leaf_filter=both(self.filter, options.filter))
-        known = self._parts.get("request")
-        if known is None or known[0] is not options:
-            known = self._parts["request"] = options, self._request_parts(options)
+        bare = self._latest_request.get(lambda: self._request_parts(options), options)
         only, needed = both(self.filter, options.filter), options.needed
-        request: Request = known[1].model_copy(update=self._clauses(inputs, needed, needed, only))
+        request: Request = bare.model_copy(update=self._clauses(inputs, needed, needed, only))
         return request
 
     def _request_parts(self, options: SearchOptions) -> Request:
@@ -512,13 +569,10 @@ class Stage(Limits, Strategy):
         if not inputs.target.capabilities.pushes_filters:
             own = both(self.filter, inputs.leaf_filter)
             inputs = replace(inputs, leaf_filter=own)
-        known = self._parts.get("prefetch")
-        if known is None or known[0] != needed:
-            parts: dict[str, Any] = {"score_threshold": self.score_threshold, "params": self.search_params}
-            limit = self.reach(needed)
-            made = models.Prefetch.model_construct(using=self.vector or None, **parts, limit=limit)
-            known = self._parts["prefetch"] = needed, (made, limit, self.needs_points(needed))
-        bare, limit, inner = known[1]
+        if (known := self._prefetches.get(needed)) is None:
+            self._prefetches.clear()
+            known = self._prefetches[needed] = self._prefetch_parts(needed)
+        bare, limit, inner = known
         prefetch: models.Prefetch = bare.model_copy(update=self._clauses(inputs, limit, inner, own))
         return prefetch
 
@@ -527,9 +581,20 @@ class Stage(Limits, Strategy):
         below = [stage.prefetch(inputs, needed) for stage in self.candidates] if self.candidates else None
         return {"query": self.query(inputs, limit), "prefetch": below, "filter": None if only is None else seal(only)}
 
+    def _prefetch_parts(self, needed: int) -> tuple[models.Prefetch, int, int]:
+        """What of the prefetch no query changes; how many points it hands on, and how many those below it are to find."""
+        parts: dict[str, Any] = {"score_threshold": self.score_threshold, "params": self.search_params}
+        limit = self.reach(needed)
+        bare = models.Prefetch.model_construct(using=self.vector or None, **parts, limit=limit)
+        return bare, limit, self.needs_points(needed)
+
     @cached_property
-    def _parts(self) -> dict[str, tuple[Any, Any]]:
-        """The last request and the last prefetch without what a query changes, each with what it was made for."""
+    def _latest_request(self) -> Latest[Request]:
+        return Latest()
+
+    @cached_property
+    def _prefetches(self) -> dict[int, tuple[models.Prefetch, int, int]]:
+        """The last prefetch's parts, by how many points the stage above ranks."""
         return {}
 
     def widen(self, options: SearchOptions) -> SearchOptions:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 from weakref import WeakKeyDictionary
 
-from .calls import Deadline, lift_deadline
+from .calls import DEADLINE, Deadline, lift_deadline
 from .errors import ClientError, QdrantRerankError
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class Workers:
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            if self._drop(future) and (deadline := Deadline.current()) is not None:
+            if self._drop(future) and (deadline := DEADLINE.get()) is not None:
                 deadline.waited_for = self.say_waiting
             raise
 
@@ -179,7 +179,7 @@ def call_worker(job: Callable[[], T], deadline: Deadline, doing: str) -> T:
 
 def in_time(job: Callable[[], T], doing: str) -> T:
     """What `job` returns: here, or in a worker if the call has a deadline, at which it is given up."""
-    deadline = Deadline.current()
+    deadline = DEADLINE.get()
     return job() if deadline is None else call_worker(job, deadline, doing)
 
 
@@ -206,7 +206,7 @@ class Reads(Generic[T]):
         """What `read` returns, or what the read that is under way does. Raises TimeoutError where the time was over before."""
         if self._pid != os.getpid():  # whoever reads in the parent doesn't here
             self._start()
-        deadline = Deadline.current()
+        deadline = DEADLINE.get()
         while True:
             with self._lock:
                 future, mine = self._reading or Future[T](), self._reading is None
@@ -277,7 +277,7 @@ class _LoopReads(Generic[T]):
         return self._read is not None and not self._read.task.done()
 
     async def get(self, read: Callable[[], Coroutine[Any, Any, T]], doing: str) -> T:
-        joined, deadline = self._read, Deadline.current()
+        joined, deadline = self._read, DEADLINE.get()
         if joined is None or joined.task.done():
             with lift_deadline():  # others wait for it, with deadlines of their own
                 joined = self._read = _Read(asyncio.create_task(read()))

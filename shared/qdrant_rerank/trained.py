@@ -355,6 +355,6 @@ def random_points(
 ) -> models.QueryRequest:
     """A request for up to `count` random points, no more than the strict mode of `schema` allows."""
     strict = None if schema is None else schema.strict
-    most = strict.max_query_limit if strict is not None and strict.enabled else None
+    most = strict.max_query_limit if strict is not None else None
     random = models.SampleQuery(sample=models.Sample.RANDOM)
     return models.QueryRequest(query=random, filter=filter, limit=min(count, most or count), with_payload=with_payload)

@@ -170,7 +170,18 @@ def _model(value: BaseModel) -> str:
     return f"models.{type(value).__name__}({', '.join(plain)})"
 
 
+def qualname_of(value: object) -> str:
+    """The name of a function or class with its module's; of anything else, that of its type."""
+    named: Any = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
 T = TypeVar("T")
+
+
+def as_list(value: Any) -> list[Any]:
+    """What Qdrant's models take as one or as a list of them, as a list; an empty one of None."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -20,9 +20,9 @@ WRONG: dict[str, tuple[str, int | None, tuple[str, ...]]] = {
     "an unknown kind": (
         '{"kind": "nearst"}',
         1,
-        ("unknown kind of strategy 'nearst'", "nearest, fusion", "did you mean 'nearest'?"),
+        ("unknown kind of strategy 'nearst'", "mmr, nearest", "did you mean 'nearest'?"),
     ),
-    "no kind": ('{\n"using": "dense"}', 1, ('it has no "kind"', "what strategy it is", "nearest, fusion")),
+    "no kind": ('{\n"using": "dense"}', 1, ('it has no "kind"', "what strategy it is", "mmr, nearest")),
     "a kind that is a number": ('{\n"kind": 5}', 2, ("unknown kind of strategy 5",)),
     "a list": ("[1]", 1, ("expected a strategy, an object with a kind, got [1]",)),
     "a text": ('"nearest"', 1, ('got "nearest"',)),

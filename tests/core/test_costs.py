@@ -271,7 +271,7 @@ def test_what_a_call_asks_for_counts() -> None:
 def test_what_is_known_of_places_is_bounded() -> None:
     formula, made = over(MANY, Nearest("dense")), planned(over(MANY))
     for limit in range(101, 200):
-        assert formula.client_side(SearchOptions(limit=limit), made.target) is not None
+        assert formula.find_client_formula(SearchOptions(limit=limit), made.target) is not None
     assert len(formula.__dict__["_known_places"]) <= 32
 
 

@@ -10,7 +10,7 @@ from qdrant_client import QdrantClient, grpc, models
 
 from qdrant_rerank import Executor, Nearest, PlanError, QdrantRerankError, Query, SearchOptions, TimeoutError
 from qdrant_rerank._internals import (
-    Deadline,
+    DEADLINE,
     Embed,
     Flow,
     Score,
@@ -47,10 +47,10 @@ def test_without_a_timeout_there_is_no_deadline() -> None:
 def test_of_two_deadlines_the_sooner_holds() -> None:
     with within(LONG) as outer, within(2 * LONG) as same, within(1.0) as inner:
         assert same is outer
-        assert inner is Deadline.current() is not outer
+        assert inner is DEADLINE.get() is not outer
         with lift_deadline():
-            assert Deadline.current() is None
-        assert Deadline.current() is inner
+            assert DEADLINE.get() is None
+        assert DEADLINE.get() is inner
 
 
 def test_servers_and_clients_are_told_whole_seconds_of_at_least_1() -> None:

@@ -84,7 +84,7 @@ def test_a_strategy_of_several_requests_is_not_explained_point_by_point() -> Non
 
 
 def test_a_strategy_without_a_json_form_says_so() -> None:
-    with refused(StrategyError, "Twice", "no JSON form", "nearest, fusion"):
+    with refused(StrategyError, "Twice", "no JSON form", "mmr, nearest"):
         to_json(Twice())
 
 

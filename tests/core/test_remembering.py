@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import (
     AsyncExecutor,
+    Coefficients,
     Executor,
     Formula,
     Nearest,
@@ -20,11 +24,14 @@ from qdrant_rerank import (
     PlanWarning,
     Query,
     QueryError,
+    RelevanceFeedback,
+    Rerank,
     SearchOptions,
     field,
     param,
     score,
 )
+from qdrant_rerank._internals import Inputs, Request
 from qdrant_rerank.planning import Capabilities
 from tests.engines import current, open_client
 from tests.support import (
@@ -47,6 +54,38 @@ def test_a_strategy_is_checked_once_and_a_call_each_time(executor: Executor) -> 
     assert executor.plan(strategy, SearchOptions(3)).strategy is executor.plan(strategy, SearchOptions(4)).strategy
     with refused(PlanError, "the call asks for 6 points"):
         executor.plan(strategy, SearchOptions(6))
+
+
+class Noting(Nearest):
+    """Notes with which options its request is made."""
+
+    noted: ClassVar[list[SearchOptions]] = []
+
+    def request(self, inputs: Inputs, options: SearchOptions) -> Request:
+        self.noted.append(options)
+        return super().request(inputs, options)
+
+
+@pytest.mark.parametrize("model", ["rerank", "feedback"])
+def test_the_first_search_of_a_model_has_the_same_options_each_time_so_that_it_finds_what_it_made(model: str) -> None:
+    below, options = Noting("dense", limit=5), SearchOptions(3)
+    feedback = RelevanceFeedback(seeds=below, coefficients=Coefficients(1, 1, 0.1), trust=True)
+    strategy = Rerank().over(below) if model == "rerank" else feedback
+    executor = Executor(fill_toy(QdrantClient(":memory:")), COLLECTION, encoders=encoders(), reranker=lengths)
+    executor.retrieve(strategy, Query(QUERY), options)  # plans it, too
+    Noting.noted.clear()
+    first, second = (executor.retrieve(strategy, Query(QUERY), options) for _ in range(2))
+    assert first == second
+    assert len(Noting.noted) == 2
+    assert Noting.noted[0] is Noting.noted[1]
+    executor.retrieve(strategy, Query(QUERY), replace(options, limit=2))
+    assert Noting.noted[2] is not Noting.noted[1]
+    used = executor.plan(strategy, options).strategy
+    assert copy.deepcopy(used) == copy.copy(used) == used  # what is kept holds functions, which can't be copied
+
+
+def lengths(query: str, texts: Sequence[str]) -> list[float]:
+    return [float(len(text)) for text in texts]
 
 
 def test_plans_of_many_strategies_do_not_pile_up(executor: Executor) -> None:

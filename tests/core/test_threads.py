@@ -14,7 +14,18 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import QdrantRerankError, TimeoutError, threads
-from qdrant_rerank._internals import AsyncReads, Deadline, Reads, Workers, call_worker, in_time, in_worker, use_workers, within
+from qdrant_rerank._internals import (
+    DEADLINE,
+    AsyncReads,
+    Deadline,
+    Reads,
+    Workers,
+    call_worker,
+    in_time,
+    in_worker,
+    use_workers,
+    within,
+)
 from qdrant_rerank.errors import ClientError
 from tests.waiting import forked, wait_until
 
@@ -312,7 +323,7 @@ async def test_tasks_share_a_read_and_its_failure() -> None:
     async def read() -> str:
         nonlocal count
         count += 1
-        assert Deadline.current() is None  # it is everybody's
+        assert DEADLINE.get() is None  # it is everybody's
         await asyncio.sleep(0.01)
         raise ValueError("no answer")
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+
+from qdrant_rerank import Formula, Nearest, StrategyError, from_json, to_json
+from qdrant_rerank.errors import FormatError
+from qdrant_rerank.expressions import parse_expression
 
 from . import worlds
 from .blocks import blocks, untested
@@ -35,6 +40,18 @@ def test_extending_runs() -> None:
     exec(compile(blocks("docs/extending.md")["extending"], "docs/extending.md", "exec", dont_inherit=True), options)
     assert len(options["points"]) == 3
     assert all(point.score == pytest.approx(point.payload["price"] ** 3) for point in options["points"])
+    cube = options["cubed"].expression
+    assert repr(cube) == "cube(field('price', default=0.0))"
+    assert parse_expression(repr(cube)) == cube
+    formula = Formula(cube).over(Nearest("dense"))
+    assert from_json(to_json(formula)) == formula
+    assert from_json(json.dumps({"kind": "formula", "expression": repr(cube)})) == Formula(cube)
+    with pytest.raises(FormatError, match="did you mean 'cube'"):
+        from_json(json.dumps({"kind": "formula", "expression": {"kind": "cubed", "operand": 1}}))
+    with pytest.raises(StrategyError, match=r"did you mean 'cube'.*there are .*, cube"):
+        parse_expression("cubes(score())")
+    with pytest.raises(StrategyError, match=f"no JSON form.*, {cube.kind}"):
+        to_json(options["cubed"])  # its candidates are of a kind without a name
     assert options["encoders"].named["lengths"].encode_query("two words") == [2.0, 9.0]
     assert options["upper"]({"title": "a"}) == ("A", {"town": None})
 

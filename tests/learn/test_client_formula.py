@@ -161,10 +161,10 @@ def by_itself(executor: Executor, formula: Formula, options: SearchOptions) -> t
     """What is found, and how it is explained, where the formula is computed here because that is faster."""
 
     def run(made: Any) -> Any:
-        return made.strategy.by_itself.flow(QUERY, made.options, made.target)
+        return made.strategy.client_formula.flow(QUERY, made.options, made.target)
 
     def explain(made: Any) -> Any:
-        return made.strategy.by_itself.explain(QUERY, made.options, made.target)
+        return made.strategy.client_formula.explain(QUERY, made.options, made.target)
 
     return executor.answer(formula, options, run), executor.answer(formula, options, explain)
 

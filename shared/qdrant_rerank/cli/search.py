@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Query, save
-from .._internals import Explained, abridge, check_picture, draw, read_by_strategy, warn, with_keys, within
+from .._internals import LATER, Explained, abridge, check_picture, draw, read_by_strategy, warn, with_keys, within
 from ..planning import PlanDescription
 from .connect import Where, WhereToSearch, connect
 from .models import QueryModels, Reranking, open_reranker
@@ -213,7 +213,6 @@ def run_plan(
 
 _LINES: Final = 60
 """Of a request, that are worth reading."""
-_LATER: Final = "then, with a vector that the model's scores have shifted (here the query's own):"
 
 
 def _print_description(description: PlanDescription, full: bool) -> None:
@@ -240,7 +239,7 @@ def _print_description(description: PlanDescription, full: bool) -> None:
     left = _print_requests(console, description.requests, full)
     if description.later:
         console.print()
-        console.print(Text(_LATER, "bold"))
+        console.print(Text(LATER, "bold"))
         left += _print_requests(console, description.later, full)
     if left:
         console.print()

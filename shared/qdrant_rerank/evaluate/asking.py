@@ -21,7 +21,7 @@ from qdrant_client import models
 from .. import AsyncExecutor, Retries, SearchOptions, StrategyError
 from .._internals import (
     BEYOND,
-    Deadline,
+    DEADLINE,
     Embed,
     Flow,
     Points,
@@ -157,7 +157,7 @@ class RetryingServices:
             self.again += 1
             return self.executor.search(step)
 
-        deadline = Deadline.current()  # no pause begins that would outlast the call
+        deadline = DEADLINE.get()  # no pause begins that would outlast the call
         make = self.retries.arun if isinstance(self.executor, AsyncExecutor) else self.retries.run
         return make(once, None if deadline is None else lambda: deadline.left)
 

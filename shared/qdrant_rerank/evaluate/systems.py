@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 from qdrant_client import models
 
 from .. import AsyncExecutor, Executor, SearchOptions, Strategy, StrategyError
-from .._internals import Points, Search, in_batches, in_worker, path_problem, point_ids, root_keys, value_at
+from .._internals import Points, Search, in_batches, in_worker, path_problem, point_ids, qualname_of, root_keys, value_at
 from ..errors import FormatError
 from ..ingest import point_id
 from .data import Qrels, Ranked, Topic
@@ -95,11 +95,11 @@ def _bind(strategy: Strategy, executor: Executor | AsyncExecutor, name: str, awa
 
 def _wrap_black_box(system: Any, name: str, awaits: bool) -> BlackBox:
     if isinstance(system, TopicFunction):
-        described = _name(system.function)
+        described = qualname_of(system.function)
         return BlackBox(name or described, described, _prepare_function(system.function, awaits), takes_topic=True)
     if isinstance(system, Executor | AsyncExecutor):
         raise StrategyError("an executor alone doesn't say how to search: pass a strategy, and the executor as executor=")
-    described = _name(system)
+    described = qualname_of(system)
     for method, amethod in (("invoke", "ainvoke"), ("retrieve", "aretrieve")):
         if callable(getattr(system, method, None)):
             later = getattr(system, amethod, None) if awaits else None
@@ -125,11 +125,6 @@ def _prepare_function(function: Callable[[Any], Any], awaits: bool) -> Callable[
         return list(found) if isinstance(found, Iterator) else found  # a generator's work belongs to its time, and its thread
 
     return (lambda asked: in_worker(partial(ask, asked))) if awaits else ask
-
-
-def _name(system: Any) -> str:
-    kind: Any = system if hasattr(system, "__qualname__") else type(system)
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 DocId: TypeAlias = "str | Callable[[Any], object] | None"
@@ -328,5 +323,5 @@ def _search_points(executor: Executor, filter: models.Filter, limit: int, payloa
 def _at_once(executor: Executor) -> int:
     """How many documents to search for at once: no more than strict mode allows points and values of a condition."""
     strict = executor.target().schema.strict
-    limits = [strict.max_query_limit, strict.condition_max_size] if strict is not None and strict.enabled else []
+    limits = [strict.max_query_limit, strict.condition_max_size] if strict is not None else []
     return max(1, min([_AT_ONCE, *(limit // 2 for limit in limits if limit is not None)]))  # a document may have two ids

@@ -17,7 +17,7 @@ _DEPTHS: Final = (14, 11, 9, 8, 7, 6, 5, 4, 3, 2)
 _ITEMS: Final = 4  # of a list, where it is abridged
 _FEW: Final = 3  # values that take no more place than saying how many they are
 _LINES = 120  # of a request, likewise
-_LATER = "then, with a vector that the model's scores have shifted (here the query's own):"
+LATER: Final = "then, with a vector that the model's scores have shifted (here the query's own):"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class PlanDescription:
         ]
 
     def _bodies(self) -> list[str]:
-        later = [_LATER, *map(_body, self.later)] if self.later else []
+        later = [LATER, *map(_body, self.later)] if self.later else []
         return [*map(_body, self.requests), *later]
 
 

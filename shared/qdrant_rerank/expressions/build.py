@@ -13,6 +13,38 @@ from . import nodes
 from .nodes import Expression, ExpressionLike, Function, as_expression
 from .wire import Dialect, absolute, exponential, limit_magnitude, negative, product, quotient, total
 
+__all__ = [
+    "affinity",
+    "at_most_zero",
+    "clip",
+    "constant",
+    "datetime_field",
+    "decay_exp",
+    "decay_gauss",
+    "decay_lin",
+    "divide",
+    "exp",
+    "field",
+    "geo_distance",
+    "instant",
+    "log",
+    "log10",
+    "max_",
+    "max_sim",
+    "min_",
+    "now",
+    "param",
+    "query_tokens",
+    "raw",
+    "relu",
+    "rerank_score",
+    "score",
+    "sigmoid",
+    "sqrt",
+    "tanh",
+    "when",
+]
+
 
 def constant(value: float) -> Expression:
     """A plain number as an expression; numbers beside operators become one by themselves."""
@@ -180,7 +212,8 @@ def raw(expression: models.Expression) -> Expression:
     return nodes.Raw(expression)
 
 
-# Functions of one operand. To add one, write its class and what users call here: name, JSON kind, wire form and numpy form.
+# Functions of one operand. To add one, write its class (name, JSON kind, wire form, numpy form) and what users call here, and
+# name the latter in `__all__`.
 # It is defined for every number, because one undefined value makes Qdrant refuse the whole query.
 
 Column = NDArray[np.float64]

@@ -20,7 +20,7 @@ from qdrant_client import models
 from qdrant_client.local.payload_filters import check_condition
 
 from ..errors import StrategyError
-from ..values import brief
+from ..values import as_list, brief
 from .view import (
     BOUNDARY,
     Tokenizer,
@@ -128,11 +128,11 @@ class Conditions:
 
     def _filtered(self, filter: models.Filter) -> Mask:
         met = np.ones(len(self._payloads), bool)
-        for each in _listed(filter.must):
+        for each in as_list(filter.must):
             met = met & self.holds(each)
-        for each in _listed(filter.must_not):
+        for each in as_list(filter.must_not):
             met = met & ~self.holds(each)
-        if should := _listed(filter.should):
+        if should := as_list(filter.should):
             met = met & np.any([self.holds(each) for each in should], axis=0)
         if (least := filter.min_should) is not None:
             met = met & (np.sum([self.holds(each) for each in least.conditions], axis=0) >= least.min_count)
@@ -429,7 +429,3 @@ def _met(match: Any, split: Callable[[str], list[str]], words: list[str]) -> boo
         case _:
             wanted = split(match.text)
             return bool(wanted) and all(word in words for word in wanted)
-
-
-def _listed(clause: Any) -> list[models.Condition]:
-    return clause if isinstance(clause, list) else [] if clause is None else [clause]

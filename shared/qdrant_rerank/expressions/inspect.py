@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 from qdrant_client import models
 
+from ..values import as_list
 from . import nodes
 from .nodes import Expression
 
@@ -119,7 +120,7 @@ def clauses(filter: models.Filter) -> Iterator[models.Condition]:
     """The conditions of a filter, of whatever clause."""
     least = None if filter.min_should is None else filter.min_should.conditions
     for clause in (filter.must, filter.should, filter.must_not, least):
-        yield from clause if isinstance(clause, list) else [] if clause is None else [clause]
+        yield from as_list(clause)
 
 
 def field_conditions(condition: Any) -> Iterator[models.FieldCondition]:

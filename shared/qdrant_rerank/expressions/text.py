@@ -10,7 +10,6 @@ import ast
 import datetime as dt
 import re
 from collections.abc import Callable, Sequence
-from inspect import isfunction
 from itertools import pairwise
 from typing import Any, Final
 
@@ -19,18 +18,11 @@ from qdrant_client import models
 
 from ..errors import StrategyError, did_you_mean
 from ..values import brief
-from . import build  # whose classes are in `Function.all`
+from . import build
 from .nodes import Constant, Expression, Function, Negative, Product, Sum, as_expression
 
-
-def _apply(function: type[Function]) -> Callable[[Any], Expression]:
-    return lambda operand: function(as_expression(operand))
-
-
-_PUBLIC: Final = (name for name, made in vars(build).items() if isfunction(made) and made.__module__ == build.__name__)
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
-    **{name: getattr(build, name) for name in sorted(_PUBLIC) if not name.startswith("_")},
-    **{function.name: _apply(function) for function in Function.all.values()},
+    **{name: getattr(build, name) for name in build.__all__},
     "abs": abs,
     "datetime_field": lambda key, default=None: build.datetime_field(key, _moment(default)),
     "instant": lambda at: build.instant(_moment(at)),
@@ -46,6 +38,21 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: lambda left, right: left / right,
     ast.Pow: lambda left, right: left**right,
 }
+
+
+def _find_function(name: str) -> Callable[..., Any] | None:
+    """What users call by this name, or a class below `Function`, which may be a user's own."""
+    if name in _FUNCTIONS:
+        return _FUNCTIONS[name]
+    return next((_apply(each) for each in Function.all.values() if each.name == name), None)
+
+
+def _apply(function: type[Function]) -> Callable[[Any], Expression]:
+    return lambda operand: function(as_expression(operand))
+
+
+def _list_functions() -> list[str]:
+    return list(dict.fromkeys([*_FUNCTIONS, *(each.name for each in Function.all.values())]))
 
 
 def _moment(value: Any) -> Any:
@@ -89,7 +96,7 @@ def _value(node: ast.expr) -> Any:
         case ast.Dict(keys=keys, values=values) if None not in keys:
             return {_value(key): _value(value) for key, value in zip(keys, values, strict=True) if key is not None}
         case ast.Name(id=name):
-            hint = did_you_mean(name, _FUNCTIONS) or f": did you mean field({name!r})?"
+            hint = did_you_mean(name, _list_functions()) or f": did you mean field({name!r})?"
             raise StrategyError(f"unknown name {name!r} at column {node.col_offset + 1}{hint}")
         case _:
             raise StrategyError(f"{ast.unparse(node)!r} at column {node.col_offset + 1} has no place in an expression")
@@ -115,18 +122,17 @@ def _named(keywords: list[ast.keyword]) -> dict[str, Any]:
 
 def _callable(node: ast.expr) -> Callable[..., Any]:
     name = ast.unparse(node)
-    if name in _FUNCTIONS:
-        return _FUNCTIONS[name]
+    if (function := _find_function(name)) is not None:
+        return function
     if name in _DATETIMES:
         return _DATETIMES[name]
     if name.startswith("models."):
         model = getattr(models, name.removeprefix("models."), None)
         if isinstance(model, type):  # its pydantic models and enums; neither does more than hold values
             return _checked_model(model, name)
-    known = ", ".join(_FUNCTIONS)
-    raise StrategyError(
-        f"unknown function {name!r} at column {node.col_offset + 1}{did_you_mean(name, _FUNCTIONS)}; there are {known}"
-    )
+    known = _list_functions()
+    hint = did_you_mean(name, known)
+    raise StrategyError(f"unknown function {name!r} at column {node.col_offset + 1}{hint}; there are {', '.join(known)}")
 
 
 def _checked_model(model: type, name: str) -> Callable[..., Any]:

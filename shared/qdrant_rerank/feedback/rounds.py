@@ -410,9 +410,10 @@ def precise_options(options: SearchOptions, root: Stage, schema: Schema) -> Sear
     The steered search alone is cut afterwards, as its scores are scaled here.
     """
     threshold = options.score_threshold
-    if threshold is None or root.is_steered:
-        return replace(options, score_threshold=None)
-    return replace(options, score_threshold=-threshold if root.is_distance(schema) else threshold)
+    if threshold is None:
+        return options
+    sent = None if root.is_steered else -threshold if root.is_distance(schema) else threshold
+    return replace(options, score_threshold=sent)
 
 
 def recall_options(options: SearchOptions, limit: int, seeds: models.HasIdCondition) -> SearchOptions:

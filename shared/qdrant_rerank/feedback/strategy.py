@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from os import PathLike
 from typing import Any, ClassVar, Final, Self, get_args
 
@@ -23,7 +24,7 @@ from ..schema import Schema
 from ..serialise import from_json
 from ..stages.nearest import Nearest
 from ..steps import Flow, Points, Request, Search
-from ..strategies import Cost, ModelUse, Stage, Strategy
+from ..strategies import Cost, Latest, ModelUse, Stage, Strategy
 from ..trained import random_points
 from ..values import brief, is_whole, literal
 from .coefficients import LEAST_SEEDS, Coefficients, Mode, read_coefficients
@@ -184,7 +185,7 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
         assert self.using is not None
         return self.using
 
-    @property
+    @cached_property
     def root(self) -> Stage:
         """The second request."""
         return FeedbackCandidates(using=self.using) if self.within is None else self.within
@@ -291,6 +292,13 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
 
     def seed_options(self, options: SearchOptions) -> SearchOptions:
         """The options of the first search: the seeds, and its own results within the call, with vectors and text."""
+        return self._latest_options.get(lambda: self._make_seed_options(options), options)
+
+    @cached_property
+    def _latest_options(self) -> Latest[SearchOptions]:
+        return Latest()
+
+    def _make_seed_options(self, options: SearchOptions) -> SearchOptions:
         vectors: models.WithVector = True
         if self.using and not isinstance(options.with_vectors, bool):
             vectors = list(dict.fromkeys([*options.with_vectors, self.using]))

@@ -16,7 +16,7 @@ from ..errors import Lint, ScoringError
 from ..explain.results import Account, Column, Find, Found, Scored
 from ..expressions.build import Sigmoid
 from ..expressions.evaluation import Table, compute, score_points
-from ..expressions.inspect import walk
+from ..expressions.inspect import clauses, walk
 from ..expressions.nodes import Expression, Raw, Sum, When
 from ..points import by_id, select_payload
 from ..query import Inputs, SearchOptions, query_token_counts
@@ -151,13 +151,7 @@ def shard_warnings_alone(candidate: Stage, schema: Schema) -> Iterator[Lint]:
 def asks_qdrant(condition: Any) -> bool:
     """Whether a condition is on what isn't fetched: a point's vectors."""
     if isinstance(condition, models.Filter):
-        clauses = (
-            condition.must,
-            condition.should,
-            condition.must_not,
-            condition.min_should and condition.min_should.conditions,
-        )
-        return any(asks_qdrant(each) for clause in clauses for each in (clause if isinstance(clause, list) else [clause]))
+        return any(map(asks_qdrant, clauses(condition)))
     return isinstance(condition, models.HasVectorCondition)
 
 

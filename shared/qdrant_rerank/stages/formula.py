@@ -62,7 +62,7 @@ from ..schema import Schema, VectorInfo
 from ..search import search
 from ..serialise import load
 from ..steps import Flow, Points, Request, together
-from ..strategies import Stage, Strategy
+from ..strategies import Latest, Stage, Strategy
 from ..trained import Trained, drift_warnings, field_problems, sample_payloads
 from ..values import brief
 from .client_ranking import (
@@ -75,7 +75,7 @@ from .client_ranking import (
     shard_warnings_alone,
 )
 
-_PLACES_KEPT: Final = 32
+_CHOICES_KEPT: Final = 32
 _TOKENS: Final = 32  # of a multivector, give or take
 _CATEGORY: Final = "a category"
 _NOT_HERE: Final = "It can't be computed here instead by itself:"
@@ -232,16 +232,13 @@ class Formula(Stage, kind="formula"):
         return tuple(ScoreSource(stage.title, stage.is_distance(schema)) for stage in self.candidates)
 
     def _memory(self, target: Target) -> _Memory:
-        schema, capabilities, thorough = target.schema, target.capabilities, target.thorough
-        guards = thorough, target.quirks.distrusts_indexes
-        known = self._latest.get(guards)
-        if known is None or known[0] is not schema or known[1] is not capabilities:  # as for the last query, mostly
-            candidates = self.as_candidates(schema)
-            indexed = self._indexed_defaults(target)
-            key = candidates, capabilities, thorough, frozenset(indexed.items())
-            found = self._memories.setdefault(key, _Memory(candidates, indexed))
-            known = self._latest[guards] = schema, capabilities, found
-        return known[2]
+        guards = target.thorough, target.quirks.distrusts_indexes
+        return self._latest_memory.get(lambda: self._find_memory(target), target.schema, target.capabilities, *guards)
+
+    def _find_memory(self, target: Target) -> _Memory:
+        candidates, indexed = self.as_candidates(target.schema), self._indexed_defaults(target)
+        key = candidates, target.capabilities, target.thorough, frozenset(indexed.items())
+        return self._memories.setdefault(key, _Memory(candidates, indexed))
 
     def _indexed_defaults(self, target: Target) -> dict[str, float | None]:
         """By payload key with an index of numbers: its default, see `Lowering`; none once thorough guards are needed."""
@@ -259,9 +256,8 @@ class Formula(Stage, kind="formula"):
         return {}
 
     @cached_property
-    def _latest(self) -> dict[tuple[bool, bool], tuple[Schema, Capabilities, _Memory]]:
-        """What was compiled last, by how it is guarded, with what it was compiled for."""
-        return {}
+    def _latest_memory(self) -> Latest[_Memory]:
+        return Latest()
 
     @cached_property
     def _fixed_nodes(self) -> dict[int, Expression]:
@@ -340,21 +336,21 @@ class Formula(Stage, kind="formula"):
             yield from place_warnings(found, self._extent(target), "Only the outermost stage can be computed here instead")
 
     def problems(self, target: Target) -> Iterator[str]:
-        here = self.client_side(SearchOptions(), target)
-        yield from super().problems(target) if here is None else here.problems(target)
+        faster = self.find_client_formula(SearchOptions(), target)
+        yield from super().problems(target) if faster is None else faster.problems(target)
 
     def warnings(self, target: Target) -> Iterator[Lint]:
         yield from self._warnings_for(SearchOptions(), target)
 
     def _warnings_for(self, options: SearchOptions, target: Target) -> Iterator[Lint]:
-        if (here := self.client_side(options, target)) is not None:
-            yield from here.warnings(target)
+        if (faster := self.find_client_formula(options, target)) is not None:
+            yield from faster.warnings(target)
             return
         yield from self.own_warnings(target)
         for candidate in self.candidates:
             yield from candidate.inner_warnings(target)
-        if self._has_choice(target) and not self.pinned and (places := self._places(options, target)).estimate.is_better_here:
-            yield from place_warnings(places.estimate, self._extent(target), places.why)
+        if self._has_choice(target) and not self.pinned and (choice := self._choose(options, target)).estimate.is_better_here:
+            yield from place_warnings(choice.estimate, self._extent(target), choice.why)
 
     def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
         yield from super().options_problems(options, target)
@@ -368,12 +364,15 @@ class Formula(Stage, kind="formula"):
 
     def _stays_for(self, options: SearchOptions, target: Target) -> bool:
         """Whether it is computed in Qdrant only because of what a call asks for."""
-        return self.client_side(SearchOptions(), target) is not None and self.client_side(options, target) is None
+        moves = self.find_client_formula(SearchOptions(), target) is not None
+        return moves and self.find_client_formula(options, target) is None
 
     # Where it is computed, as the outermost stage
 
-    def client_side(self, options: SearchOptions, target: Target, params: Mapping[str, Any] | None = None) -> _ByItself | None:
-        """What computes it here for a call, where that is far faster; None where Qdrant does.
+    def find_client_formula(
+        self, options: SearchOptions, target: Target, params: Mapping[str, Any] | None = None
+    ) -> _FasterOnClient | None:
+        """What computes it on the client for a call, where that is far faster; None where Qdrant does.
 
         Args:
             options: what the call asks for.
@@ -382,38 +381,35 @@ class Formula(Stage, kind="formula"):
         """
         if self.pinned or not self._has_choice(target):
             return None
-        places = self._places(options, target)
-        return places.here if places.prefer_here(params) else None
+        choice = self._choose(options, target)
+        return self.client_formula if choice.prefer_here(params) else None
 
     def weigh(self, inputs: Inputs, options: SearchOptions) -> Estimate | None:
         """What it costs in Qdrant and here, with the payload indexes that there are; None where there is no choice."""
         if not self._has_choice(target := inputs.target):
             return None
         found = self._estimate(options, target, self._extent(target), indexed=False)
-        return replace(self._places(options, target), estimate=found).weigh(inputs.params)
+        return replace(self._choose(options, target), estimate=found).weigh(inputs.params)
 
     def weigh_places(self, inputs: Inputs, options: SearchOptions) -> str:
         if (found := self.weigh(inputs, options)) is None:
             return ""
         if self.pinned:
             return f"in Qdrant, as .on_server() says: the formula takes {found}"
-        if self.client_side(options, inputs.target, inputs.params) is not None:
+        if self.find_client_formula(options, inputs.target, inputs.params) is not None:
             return f"here by itself (.on_server() would keep it in Qdrant): the formula takes {found}"
-        places = self._places(options, inputs.target)
-        why = places.why if places.weigh(inputs.params).is_better_here else ""
+        choice = self._choose(options, inputs.target)
+        why = choice.why if choice.weigh(inputs.params).is_better_here else ""
         return f"in Qdrant: the formula takes {found}" + (f". {why}" if why else "")
 
     def _has_choice(self, target: Target) -> bool:
         """Whether it is for a server, and not for Qdrant alone to compute."""
         return target.capabilities.engine == "server" and bool(self.candidates) and self.is_computable and not self._is_too_deep
 
-    def _places(self, options: SearchOptions, target: Target) -> _Places:
-        last = self._last_places.get("")
-        if last is None or last[0] is not options or last[1] is not target:  # as for the last query, mostly
-            last = self._last_places[""] = options, target, self._find_places(options, target)
-        return last[2]
+    def _choose(self, options: SearchOptions, target: Target) -> _Choice:
+        return self._latest_choice.get(lambda: self._make_choice(options, target), options, target)
 
-    def _find_places(self, options: SearchOptions, target: Target) -> _Places:
+    def _make_choice(self, options: SearchOptions, target: Target) -> _Choice:
         kind = (
             id(target),
             self.whole(options.needed),
@@ -422,28 +418,28 @@ class Formula(Stage, kind="formula"):
             repr(options.with_vectors),
             repr(options.shard_key_selector),
         )
-        if (found := self._known_places.get(kind)) is None:
-            if len(self._known_places) >= _PLACES_KEPT:
-                self._known_places.clear()
+        if (found := self._choices.get(kind)) is None:
+            if len(self._choices) >= _CHOICES_KEPT:
+                self._choices.clear()
             empty = self._estimate(options, target, self._extent(target))
             growth = {}
             for name in map_names(self.expression):
                 one = self._estimate(options, target, self._measured(target, name))
                 growth[name] = replace(one, in_qdrant=one.in_qdrant - empty.in_qdrant, here=one.here - empty.here)
-            found = self._known_places[kind] = _Places(self, options, target, empty, growth)
+            found = self._choices[kind] = _Choice(self, options, target, empty, growth)
         return found
 
     @cached_property
-    def _last_places(self) -> dict[str, tuple[SearchOptions, Target, _Places]]:
-        return {}
+    def _latest_choice(self) -> Latest[_Choice]:
+        return Latest()
 
     @cached_property
-    def by_itself(self) -> _ByItself:
-        """What computes it here by itself."""
-        return _ByItself(self)
+    def client_formula(self) -> _FasterOnClient:
+        """What computes it on the client where nobody asks for that, as it is far faster."""
+        return _FasterOnClient(self)
 
     @cached_property
-    def _known_places(self) -> dict[tuple[Any, ...], _Places]:
+    def _choices(self) -> dict[tuple[Any, ...], _Choice]:
         """By target and kind of call: to estimate takes longer than to ask for a few points."""
         return {}
 
@@ -454,7 +450,7 @@ class Formula(Stage, kind="formula"):
             options: what the call asks for.
             target: the collection.
             size: how large it is once compiled.
-            indexed: whether to take the payload indexes that are missing for made, of which another warning tells.
+            indexed: whether to reckon as if no payload index were missing, since another warning names those that are.
         """
         schema, vectors = target.schema, options.with_vectors
         asked = (schema.vectors if vectors is True else vectors) or ()
@@ -470,16 +466,18 @@ class Formula(Stage, kind="formula"):
         )
 
     def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
-        here = self.client_side(options, target, query.params)
-        return super().flow(query, options, target) if here is None else here.flow(query, options, target)
+        faster = self.find_client_formula(options, target, query.params)
+        return super().flow(query, options, target) if faster is None else faster.flow(query, options, target)
 
     def explain(self, query: Query, options: SearchOptions, target: Target) -> Flow[Explained]:
-        here = self.client_side(options, target, query.params)
-        return (yield from super().explain(query, options, target) if here is None else here.explain(query, options, target))
+        faster = self.find_client_formula(options, target, query.params)
+        return (
+            yield from super().explain(query, options, target) if faster is None else faster.explain(query, options, target)
+        )
 
     def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
-        here = self.client_side(options, inputs.target, inputs.params)
-        yield from super().first_requests(inputs, options) if here is None else here.first_requests(inputs, options)
+        faster = self.find_client_formula(options, inputs.target, inputs.params)
+        yield from super().first_requests(inputs, options) if faster is None else faster.first_requests(inputs, options)
 
     @cached_property
     def keys(self) -> list[str]:
@@ -581,7 +579,7 @@ def _numbers_of(vector: VectorInfo) -> int:
 
 
 @dataclass(frozen=True)
-class _Places:
+class _Choice:
     """Where a formula can be computed for one kind of call, and what it takes.
 
     Attributes:
@@ -615,11 +613,6 @@ class _Places:
     def _decision(self) -> bool:
         return self.estimate.is_far_better_here and not self.why
 
-    @property
-    def here(self) -> _ByItself:
-        """What computes it here."""
-        return self.formula.by_itself
-
     @cached_property
     def why(self) -> str:
         """Why it isn't computed here, whatever that takes; "" if it may be."""
@@ -629,15 +622,16 @@ class _Places:
         """Why a call gets something else if the formula is computed here."""
         if self.options.group_by is not None:
             yield "Only Qdrant makes groups of its results"
-        if problem := self.here.obstacle(self.target):
+        client_formula = self.formula.client_formula
+        if problem := client_formula.obstacle(self.target):
             yield f"{_NOT_HERE} {problem}"
-        inputs = Inputs(self.target, *self.here.stand_ins(self.target.schema))
-        requests = list(self.here.first_requests(inputs, self.options))
+        inputs = Inputs(self.target, *client_formula.stand_ins(self.target.schema))
+        requests = list(client_formula.first_requests(inputs, self.options))
         for problem in (*request_limits(requests), *strict_limits(requests, self.target.schema)):
             yield f"{_NOT_HERE} {problem}"
 
 
-class ComputedHere(Formula):
+class UnsentFormula(Formula):
     """The formula of a `ClientFormula`, as one of its stages: it isn't sent, so that Qdrant's limits don't count."""
 
     def own_problems(self, target: Target) -> Iterator[str]:
@@ -696,8 +690,8 @@ class ClientFormula(Strategy, kind="client_formula"):
             )
 
     @cached_property
-    def _here(self) -> ComputedHere:
-        return ComputedHere(**{attribute.name: getattr(self.formula, attribute.name) for attribute in fields(Formula)})
+    def _unsent(self) -> UnsentFormula:
+        return UnsentFormula(**{attribute.name: getattr(self.formula, attribute.name) for attribute in fields(Formula)})
 
     @property
     def scoring_stage(self) -> Stage:
@@ -731,10 +725,10 @@ class ClientFormula(Strategy, kind="client_formula"):
         return replace(self, formula=self.formula.resolve(schema))
 
     def stages(self) -> Iterator[Stage]:
-        yield from self._here.stages()
+        yield from self._unsent.stages()
 
     def warnings(self, target: Target) -> Iterator[Lint]:
-        yield from self._here.own_warnings(target)
+        yield from self._unsent.own_warnings(target)
         for candidate in self.formula.candidates:
             yield from candidate.inner_warnings(target)
 
@@ -797,23 +791,19 @@ class ClientFormula(Strategy, kind="client_formula"):
         return f"{self.formula!r}.on_client()"
 
 
-class _ByItself(ClientFormula):
+class _FasterOnClient(ClientFormula):
     """A formula that is computed here because that is far faster: over what it would have in Qdrant, shard by shard."""
 
     def __post_init__(self) -> None:
         """Nothing is checked: the formula comes from a strategy that was."""
 
     def obstacle(self, target: Target) -> str:
-        """Why it can't be for any call on `target`; "" if it can. Kept for the latest, as it takes its time."""
-        known, found = self._obstacle.get("", (None, ""))
-        if known is not target:
-            found = next(self._obstacles(target), "")
-            self._obstacle[""] = target, found
-        return found
+        """Why it can't be for any call on `target`; "" if it can."""
+        return self._latest_obstacle.get(lambda: next(self._obstacles(target), ""), target)
 
     @cached_property
-    def _obstacle(self) -> dict[str, tuple[Target, str]]:
-        return {}
+    def _latest_obstacle(self) -> Latest[str]:
+        return Latest()
 
     def _obstacles(self, target: Target) -> Iterator[str]:
         for key in payload_keys(self.expression):

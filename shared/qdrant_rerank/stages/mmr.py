@@ -11,11 +11,10 @@ from qdrant_client import models
 from ..capabilities import AbilityName
 from ..errors import Lint, StrategyError
 from ..explain.results import Account, Found
-from ..limits import CANDIDATES
 from ..query import Inputs, SearchOptions, Target
 from ..schema import Schema
 from ..steps import Flow, Points
-from ..strategies import Stage
+from ..strategies import CANDIDATES, Stage
 from ..values import brief, is_finite, is_whole
 from .nearest import Nearest, VectorStage
 

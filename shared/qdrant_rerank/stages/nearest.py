@@ -11,12 +11,11 @@ from qdrant_client import models
 from ..errors import Lint, StrategyError, did_you_mean
 from ..expressions.build import constant, divide, max_, max_sim, score
 from ..expressions.nodes import Expression
-from ..limits import CANDIDATES
 from ..query import Inputs, SearchOptions, Target, both
 from ..schema import Schema
 from ..search import search
 from ..steps import Flow, together
-from ..strategies import Stage
+from ..strategies import CANDIDATES, Stage
 from .formula import Formula
 
 
