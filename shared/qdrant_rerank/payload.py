@@ -274,7 +274,7 @@ def _wrong_mapping(points: Points, mapping: AnyMapping, collection: str) -> str:
     there = ", ".join(map(repr, sorted({key for point in points for key in point.payload or {}})))  # gRPC's have no order
     return (
         f"none of the {len(points)} points found in {collection!r} has text under {looked}; their payload has {there}: "
-        f"say where the text is with payload=PayloadMapping(text='…'), or a preset's name: {', '.join(map(repr, PRESETS))}"
+        f"say where the text is with payload=PayloadMapping(text='…'), or payload={' or '.join(map(repr, PRESETS))}"
     )
 
 

@@ -126,7 +126,8 @@ def imported_names(module: ModuleType) -> Iterator[tuple[str, str]]:
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.ImportFrom) and node.level:
             source = resolve_name("." * node.level + (node.module or ""), module.__package__)
-            yield from ((alias.name, source) for alias in node.names)
+            for alias in node.names:
+                yield from ((name, source) for name in (import_module(source).__all__ if alias.name == "*" else [alias.name]))
 
 
 def _tree(module: ModuleType) -> ast.Module:
