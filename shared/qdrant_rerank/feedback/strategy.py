@@ -185,10 +185,14 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
         assert self.using is not None
         return self.using
 
-    @cached_property
+    @property
     def root(self) -> Stage:
         """The second request."""
-        return FeedbackCandidates(using=self.using) if self.within is None else self.within
+        return self._steered if self.within is None else self.within
+
+    @cached_property
+    def _steered(self) -> Stage:
+        return FeedbackCandidates(using=self.using)
 
     @property
     def cost(self) -> Cost:
