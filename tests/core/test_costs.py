@@ -272,7 +272,7 @@ def test_what_is_known_of_places_is_bounded() -> None:
     formula, made = over(MANY, Nearest("dense")), planned(over(MANY))
     for limit in range(101, 200):
         assert formula.find_client_formula(SearchOptions(limit=limit), made.target) is not None
-    assert len(formula.__dict__["_known_places"]) <= 32
+    assert len(formula.__dict__["_choices"]) <= 32
 
 
 def test_bytes_conditions_and_missing_indexes_cost_in_qdrant_and_candidates_and_nodes_here() -> None:
