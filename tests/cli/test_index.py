@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -240,3 +241,20 @@ def test_slow_is_not_zero_and_an_interruption_says_how_to_go_on(
         ran = run("index", corpus, "--path", tmp_path / "db")
         assert ran.code == 130
         assert ("what is stored stays: the same command goes on from there" in ran.err) is (stored > 0)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_process_that_is_told_to_end_says_how_to_go_on(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    def ended(*_: Any, on_progress: Callable[[int, int], None], **__: Any) -> IngestReport:
+        on_progress(2, 0)
+        signal.raise_signal(number)
+        raise AssertionError("it went on")
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(sys.modules["qdrant_rerank.cli.index"], "ingest", ended)
+    ran = run("index", corpus, "--path", tmp_path / "db")
+    assert ran.code == code
+    assert "what is stored stays: the same command goes on from there" in ran.err
+    assert signal.getsignal(number) is before

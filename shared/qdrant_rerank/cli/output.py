@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import re
+import signal
+import threading
 import time
 import traceback
 import warnings
@@ -179,14 +181,15 @@ class CommandError(QdrantRerankError):
 def report_errors(debug: bool) -> Generator[None, None, None]:
     """Report a command's errors and warnings as messages for people; with `debug`, the traceback too.
 
-    Exit codes: 2 for what the user can mend, 1 for an error that nobody foresaw, 130 after an interruption.
+    Exit codes: 2 for what the user can mend, 1 for an error that nobody foresaw, 130 after an interruption, 143 and 129 after
+    SIGTERM and SIGHUP where a command can go on.
     """
     with _plain_warnings():
         try:
             yield
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             errors_console().print("interrupted", style="yellow")
-            raise typer.Exit(130) from None
+            raise typer.Exit(128 + (error.number if isinstance(error, _Ended) else signal.SIGINT)) from None
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # the reader of our output left; typer ends quietly
@@ -201,6 +204,33 @@ def say_on_command_line(message: str) -> str:
     return message
 
 
+class _Ended(KeyboardInterrupt):
+    """The process is told to end: by `docker stop`, `timeout`, a terminal that closes."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def _catch_signals() -> Generator[None, None, None]:
+    """Have signals that would end the process in silence interrupt it, as Ctrl+C does; those that someone handles stay."""
+
+    def end(number: int, frame: object) -> None:
+        raise _Ended(number)
+
+    wanted = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))  # Windows has no SIGHUP
+    in_main = threading.current_thread() is threading.main_thread()  # no other thread may set handlers
+    caught = [each for each in wanted if in_main and each is not None and signal.getsignal(each) is signal.SIG_DFL]
+    for each in caught:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in caught:
+            signal.signal(each, signal.SIG_DFL)
+
+
 @contextmanager
 def hint_at_resuming(
     file: Path | None = None, what: str = "", otherwise: str = "", stored: Counter[str] | None = None
@@ -210,7 +240,8 @@ def hint_at_resuming(
     That is `what` is in the file, or what was counted as `stored` in Qdrant meanwhile; `otherwise` is said without a file.
     """
     try:
-        yield
+        with _catch_signals():
+            yield
     except (FormatError, StrategyError, PlanError, FitError, MissingExtra):
         raise  # the same command would end the same way
     except BaseException:
