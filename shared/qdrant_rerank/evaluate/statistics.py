@@ -238,7 +238,7 @@ def bootstrap_interval(
 
 
 def _ends(data: np.ndarray, level: float, resamples: int, method: Method, seed: int) -> tuple[float, float]:
-    stats = load_extra("scipy.stats", "bootstrap intervals", "learn")
+    stats = load_extra("scipy", "bootstrap intervals", "learn").stats
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # answered by percentiles
         found = stats.bootstrap(
@@ -274,7 +274,7 @@ def randomisation_p(differences: Sequence[float], *, resamples: int = 9999, seed
     data = data[np.abs(data) > SAME]  # a sign changes nothing there, and the exact test can take more topics
     if data.size < 2:
         return 1.0
-    stats = load_extra("scipy.stats", "the randomisation test", "learn")
+    stats = load_extra("scipy", "the randomisation test", "learn").stats
     found = stats.permutation_test(
         (data,),
         lambda x, axis: np.sum(x, axis=axis),
