@@ -80,6 +80,7 @@ _DEFAULT: Final = SearchOptions()  # one object, by which its plan is found
 # warnings that change results, told once a plan is made
 _TOLD = (
     *("ignored-by-server", "integer-index", "feature-drift", "not-recommended", "other-text", "nameless-model"),
+    "search-params-ignored",
     *("nested-under-shards", "candidates-per-shard", "idf-per-shard"),
 )
 

@@ -28,7 +28,7 @@ from .errors import Lint, warn
 from .expressions.inspect import payload_keys, walk
 from .expressions.nodes import Affinity, Expression, When
 from .expressions.view import reader
-from .payload_schema import LEAST, read_payloads, type_of
+from .payload_schema import LEAST, list_leaves, read_payloads, type_of
 from .query import SearchOptions, Target
 from .steps import Flow, Points, Search
 from .strategies import Strategy
@@ -273,6 +273,26 @@ def find_keys(target: Target, options: SearchOptions, *, beyond: bool = False) -
     quirks.key_types[beyond] = known = _read_types([point.payload or {} for point in points], target)
     quirks.sampled[beyond] = len(points)
     return known
+
+
+def find_absent_keys(expression: Expression, payloads: Sequence[Mapping[str, Any]]) -> Iterator[Lint]:
+    """The keys that an expression reads with a default, and none of the results to rank has, which were found elsewhere.
+
+    Of few results only a key is told that is spelt like one of theirs, as a rare one may be nowhere among them.
+    """
+    matched, there = _matched_by(expression, {}), dict[str, str]()
+    for key in payload_keys(expression):
+        plain = _MARKS.sub("", key.key)
+        if not key.has_default or not (key.is_read or plain in matched) or any(map(reader(key.key), payloads)):
+            continue
+        there = there or {_MARKS.sub("", path): path for payload in payloads for path, _, _ in list_leaves(payload)}
+        meant, last = find_meant(plain, there), plain.rpartition(".")[2]
+        if meant is not None and not get_close_matches(last, [meant.rpartition(".")[2]]):  # alike in what stands before alone
+            meant = None
+        if meant is not None or len(payloads) >= LEAST:
+            hint = "." if meant is None else f"; did you mean {there[meant]!r}?"
+            text = f"none of {len(payloads)} results has {key.key!r}{hint} The blend takes the default for each of them"
+            yield Lint("absent-key", text)
 
 
 def _shows(options: SearchOptions, reading: Reading) -> bool:

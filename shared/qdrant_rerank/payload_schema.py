@@ -258,7 +258,7 @@ def read_payloads(schema: Schema, payloads: Sequence[Mapping[str, Any]], limit: 
     seen: dict[str, _Seen] = {}
     for payload in payloads:
         there: dict[str, list[tuple[str, Any, bool]]] = {}
-        for key, value, within in _leaves(payload):
+        for key, value, within in list_leaves(payload):
             there.setdefault(key, []).append((type_of(value), value, within))
         for key, items in there.items():
             if key in seen or len(seen) < _KEYS:
@@ -311,7 +311,7 @@ def _add_counts(found: PayloadSchema, counts: Mapping[str, list[ValueCount]]) ->
     return replace(found, keys=tuple(keys))
 
 
-def _leaves(
+def list_leaves(
     payload: Mapping[str, Any], prefix: str = "", depth: int = 0, within: bool = False
 ) -> Iterator[tuple[str, Any, bool]]:
     """The values but null in a payload, each after its path and before whether it stands in an array."""
@@ -322,7 +322,7 @@ def _leaves(
         is_array = isinstance(value, list)
         for item in value[:_ITEMS] if is_array else [value]:
             if isinstance(item, Mapping) and item and not _is_geo(item) and depth < _DEPTH:
-                yield from _leaves(item, f"{path}[]." if is_array else f"{path}.", depth + 1, within or is_array)
+                yield from list_leaves(item, f"{path}[]." if is_array else f"{path}.", depth + 1, within or is_array)
             elif item is not None:
                 yield path, item, within or is_array
 

@@ -342,6 +342,12 @@ class Plan:
     def _options_warnings(self) -> Iterator[Lint]:
         yield from self.strategy.shard_warnings(self._searched)
         yield from self.strategy.options_warnings(self.options, self.target)
+        if self.options.search_params is not None and not self.strategy.takes_search_params:
+            yield Lint(
+                "search-params-ignored",
+                f"the call's search_params have no effect: they are for the final stage, and {brief(self.strategy)} searches "
+                "nothing itself; give them to its candidates, e.g. Nearest(search_params=…)",
+            )
         for name in self._abilities():
             if ABILITIES[name].silent and not self.target.capabilities.supports(name):
                 since = _dotted(ABILITIES[name].since)

@@ -49,7 +49,8 @@ class SearchOptions:
         filter: AND-ed with the strategy's own filters; reaches every candidate stage.
         score_threshold: the score that the final stage must reach (for Euclid and Manhattan: must not exceed).
         offset: how many of the best points to skip.
-        search_params: HNSW and quantisation parameters for the final stage, over the stage's own.
+        search_params: HNSW and quantisation parameters for the final stage, over the stage's own. A formula or fusion searches
+            nothing itself: its candidates have their own.
         shard_key_selector: custom shards to search.
         consistency: read consistency across replicas: how many must agree, or "majority", "quorum", "all".
         timeout: seconds for the whole call, e.g. 0.5: embedding, reading the schema, all searches, reranking. A call that takes

@@ -26,6 +26,7 @@ from .expressions.view import View
 from .formula_limits import path_problems
 from .models.base import Reranker, ascore_texts, check_scores, score_texts
 from .payload import PayloadMapping, keys_of, read_texts
+from .payload_mistakes import find_absent_keys
 from .points import annotate, notes_of, select_payload, trim, turn_around, with_keys
 from .query import Inputs, Query, SearchOptions, Target
 from .schema import Schema
@@ -219,6 +220,10 @@ class Rerank(Strategy, kind="rerank"):
             yield from self.below.shortfalls(reach, "Rerank takes", page)
         else:
             yield from self.below.options_problems(self.candidate_options(options), target)
+
+    @property
+    def takes_search_params(self) -> bool:
+        return self.below.takes_search_params
 
     def candidates_for(self, wanted: int) -> int:
         """How many candidates the strategy below is asked for, where the call wants `wanted` results."""
@@ -452,8 +457,11 @@ class DocumentReranker:
             )
             for place, candidate in enumerate(candidates)
         ]
-        if self.rerank.blend is not None and candidate_scores(self.rerank.blend):
-            warn_of_distances([candidate.score for candidate in candidates])
+        if (blend := self.rerank.blend) is not None:
+            if candidate_scores(blend):
+                warn_of_distances([candidate.score for candidate in candidates])
+            for lint in find_absent_keys(blend, [candidate.payload for candidate in candidates]):
+                warn(lint)
         options = SearchOptions(limit=max(1, len(points)), score_threshold=threshold)
         # the strategy stands for whatever found them: it isn't run
         return self.rerank.over(Nearest()).rank(points, query, options, _TARGET)

@@ -17,14 +17,17 @@ from os import PathLike
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
+from qdrant_client import models
 
 from .errors import FormatError, StrategyError, did_you_mean
 from .expressions import nodes
 from .expressions.nodes import Constant, Expression
 from .expressions.text import parse_expression
 from .jsonlines import DEPTH, check_depth, line_of, parse_json, read_text, take_version, with_version
+from .request_parts import models_within
 from .strategies import KINDS, Strategy
 from .trained import Trained, TrainedFeature
 from .values import brief, clip_text
@@ -219,7 +222,9 @@ def _argument(hint: Any, value: Any, path: Path_) -> Any:
     part = _part(hint)
     if part is None:
         try:
-            return _adapter(hint).validate_json(json.dumps(value), strict=True)  # strict: true is no 1, "5" no 5
+            return _with_plain_ids(
+                _adapter(hint).validate_json(json.dumps(value), strict=True)
+            )  # strict: true is no 1, "5" no 5
         except ValidationError as error:
             first = error.errors()[0]
             got = clip_text(json.dumps(first["input"], default=str))
@@ -239,6 +244,14 @@ def _read_part(part: type[Any], value: Any, path: Path_) -> Any:
     if issubclass(part, Trained):
         return _decode(value, path, _TRAINED, "record of training")
     return _decode(value, path, _TRAINED_FEATURES, "trained feature")
+
+
+def _with_plain_ids(value: T) -> T:
+    """The value, just made, with the ids of its conditions as texts, as they were written: pydantic reads UUIDs from JSON."""
+    for part in models_within(value):
+        if isinstance(part, models.HasIdCondition):
+            part.has_id = [str(each) if isinstance(each, UUID) else each for each in part.has_id]
+    return value
 
 
 def _leading(value: Any, location: Iterable[Any]) -> Iterator[str | int]:

@@ -162,6 +162,11 @@ class Strategy(ABC):
         """
         return False
 
+    @property
+    def takes_search_params(self) -> bool:
+        """Whether a call's search params have an effect: they are for the final stage, as far as it searches."""
+        return True
+
     def abilities(self) -> frozenset[AbilityName]:
         """What the server must be able to do."""
         return frozenset(ability for stage in self.stages() for ability in stage.own_abilities())
@@ -347,6 +352,10 @@ class Stage(Strategy):
         """Whether it scores by distance, which fusions and formulas turn around."""
         info = None if self.vector is None else schema.vectors.get(self.vector)
         return info is not None and info.is_distance
+
+    @property
+    def takes_search_params(self) -> bool:
+        return self.vector is not None or not self.candidates
 
     def own_expressions(self) -> Iterator[Expression]:
         """What Qdrant computes for each of its candidates."""

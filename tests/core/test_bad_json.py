@@ -6,8 +6,22 @@ import pickle
 from pathlib import Path
 
 import pytest
+from qdrant_client import models
 
-from qdrant_rerank import Coefficients, Formula, Fusion, Nearest, StrategyError, field, from_json, load, save, score, to_json
+from qdrant_rerank import (
+    Coefficients,
+    Formula,
+    Fusion,
+    Nearest,
+    StrategyError,
+    field,
+    from_json,
+    load,
+    save,
+    score,
+    to_json,
+    when,
+)
 from qdrant_rerank._internals import line_of, parse_json
 from qdrant_rerank.errors import FormatError
 from tests.support import refused
@@ -220,3 +234,13 @@ LINES = '{"a": [1,\n  {"b": {},\n   "c\\"d": "}"}],\n "e": 5}'
 )
 def test_a_path_leads_to_its_line(path: tuple[str | int, ...], line: int) -> None:
     assert line_of(LINES, path) == line
+
+
+@pytest.mark.parametrize("id", ["5c56c793-69f3-4fbf-87e6-c4bf54c28c26", 3])
+def test_ids_in_conditions_come_back_as_they_were_written(id: int | str) -> None:
+    these = models.HasIdCondition(has_id=[id])
+    for strategy in (
+        Nearest(filter=models.Filter(must=[models.Filter(should=[these])])),
+        Formula(score() + when(these, 5.0)).over(Nearest()),
+    ):
+        assert from_json(to_json(strategy)) == strategy

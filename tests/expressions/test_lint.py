@@ -12,10 +12,15 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import (
+    Coefficients,
     Formula,
+    Fusion,
     Nearest,
     PlanError,
+    RelevanceFeedback,
+    Rerank,
     SearchOptions,
+    Strategy,
     datetime_field,
     field,
     geo_distance,
@@ -203,6 +208,27 @@ def test_what_raw_expressions_and_nested_conditions_read_is_looked_at() -> None:
 
 def test_a_limit_of_the_outermost_stage_is_warned_about() -> None:
     assert codes(planned(Nearest("dense", limit=20))) == ["limit-ignored"]
+
+
+EXACT = SearchOptions(limit=5, search_params=models.SearchParams(exact=True))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        (Formula(score()).over(Nearest("dense")), True),
+        (Formula(score()).over(Nearest("dense")).on_client(), True),
+        (Fusion.rrf().over(Nearest("dense"), Nearest("bm25")), True),
+        (Rerank(reads=5).over(Fusion.rrf().over(Nearest("dense"), Nearest("bm25"))), True),
+        (Rerank(reads=5).over(Nearest("dense")), False),
+        (RelevanceFeedback(seeds=Nearest("dense", limit=3), coefficients=Coefficients(1, 0, 0)), False),
+        (Nearest("dense").over(Nearest("bm25")), False),
+        (Nearest("dense"), False),
+    ],
+)
+def test_a_calls_search_params_are_told_where_the_final_stage_searches_nothing(strategy: Strategy, expected: bool) -> None:
+    assert ("search-params-ignored" in codes(planned(strategy, options=EXACT))) == expected
+    assert "search-params-ignored" not in codes(planned(strategy, options=SearchOptions(limit=5)))
 
 
 def test_formulas_deeper_than_servers_take_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ from langchain_classic.retrievers import ContextualCompressionRetriever
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ValidationError
+from qdrant_client import models
 
 from langchain_qdrant_rerank import QdrantRerankCompressor
-from qdrant_rerank import Nearest, PlanWarning, QueryError, Rerank, ScoringError, field, score, sigmoid
-from qdrant_rerank.expressions import rerank_score
+from qdrant_rerank import Nearest, PlanWarning, QueryError, Rerank, ScoringError, field, score, sigmoid, when
+from qdrant_rerank.expressions import Expression, rerank_score
 from tests.langchain.models import AsyncChat, Chat, Down, Lengths, LongestFirst, Tracer
 from tests.langchain.support import QUERY, ids, make
 from tests.waiting import Patient
@@ -153,6 +155,25 @@ async def test_scores_go_where_score_key_says() -> None:
 def test_a_blend_that_reads_a_score_which_is_not_there_says_where_it_looked() -> None:
     with pytest.raises(QueryError, match=r"no number under 'score' .*'nested'.* set retrieval_score_key"):
         QdrantRerankCompressor(reranker=Lengths(), blend=rerank_score() + score()).compress_documents(documents(), QUERY)
+
+
+@pytest.mark.parametrize(
+    ("blend", "many", "told"),
+    [
+        (field("rating", default=3.0), 1, "none of 1 results has 'rating'; did you mean 'metadata.rating'?"),
+        (when(models.FieldCondition(key="metadata.ratng", match=models.MatchValue(value=3))), 1, "mean 'metadata.rating'?"),
+        (field("metadata.price", default=3.0), 20, "none of 20 results has 'metadata.price'. The blend takes the default"),
+        (field("metadata.price", default=3.0), 19, ""),
+        (field("metadata.rating", default=3.0), 20, ""),
+        (when(models.IsEmptyCondition(is_empty=models.PayloadField(key="metadata.rating_"))), 20, ""),
+    ],
+)
+def test_a_key_of_a_blend_that_no_document_has_is_told(blend: Expression, many: int, told: str) -> None:
+    given = documents(*map(str, range(many)), rating=2)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        QdrantRerankCompressor(reranker=Lengths(), blend=rerank_score() + blend).compress_documents(given, QUERY)
+    assert [told in str(warning.message) for warning in found] == [True] * bool(told)
 
 
 def test_a_blend_may_be_written_as_text_and_is_dumped_as_such() -> None:

@@ -209,3 +209,9 @@ async def test_events_and_callbacks_are_those_of_rerankers() -> None:
 
 async def test_a_slow_sync_model_does_not_block_the_event_loop() -> None:
     assert texts(await by(Patient()).apostprocess_nodes(nodes(), query_str=QUERY))[0] == "dddd"
+
+
+async def test_a_key_of_a_blend_that_no_node_has_is_told() -> None:
+    with pytest.warns(PlanWarning, match="none of 4 results has 'metadata.rating'; did you mean 'rating'?"):
+        await both(by(blend=rerank_score() + field("metadata.rating", default=3.0)), nodes(rating=2))
+    await both(by(blend=rerank_score() + field("rating", default=3.0)), nodes(rating=2))

@@ -689,6 +689,10 @@ class ClientFormula(Strategy, kind="client_formula"):
                 "points are returned, the call says"
             )
 
+    @property
+    def takes_search_params(self) -> bool:
+        return False
+
     @cached_property
     def _unsent(self) -> UnsentFormula:
         return UnsentFormula(**{attribute.name: getattr(self.formula, attribute.name) for attribute in fields(Formula)})
