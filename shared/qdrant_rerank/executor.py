@@ -77,8 +77,8 @@ SCHEMA_TTL: Final = 300.0
 _UNREAD: Final = 10.0  # seconds until it is tried again, if it couldn't be read, or not whole
 _PLANS_KEPT: Final = 64
 _DEFAULT: Final = SearchOptions()  # one object, by which its plan is found
-# warnings that change results, told once a plan is made
-_TOLD = (
+# what changes results is warned of once a plan is made
+_WARNED_OF = (
     *("ignored-by-server", "integer-index", "feature-drift", "not-recommended", "other-text", "nameless-model"),
     "search-params-ignored",
     *("nested-under-shards", "candidates-per-shard", "idf-per-shard"),
@@ -105,7 +105,7 @@ class _Plans:
         return known[3] if known is not None and known[2] is target else None
 
     def remember(self, strategy: Strategy, options: SearchOptions, target: Target | None, plan: Plan) -> None:
-        """Have `find` find it, unless the options have what is told of at each call."""
+        """Have `find` find it, unless the options bring warnings that must be repeated on each call."""
         if options.score_threshold is None:
             _keep(self._by_call, (id(strategy), id(options)), (strategy, options, target, plan))
 
@@ -116,7 +116,7 @@ class _Plans:
         return None if found is None else found[1].within(options)
 
     def keep(self, strategy: Strategy, made: Plan) -> None:
-        # holding the strategy keeps its id from being reused; by number of shards, on which depends what has to be told
+        # holding the strategy keeps its id from being reused; by number of shards, because the warnings depend on it
         _keep(self._by_identity, (id(strategy), _shards(made.options, made.target)), (strategy, made))
 
     def clear(self) -> None:
@@ -169,7 +169,7 @@ class _Base:
                 leave it out or replace it, so that it is the place for a tenant. Where nothing is found, other points are
                 asked for the names of their payload keys, as this filter's may be misspelt.
             retries: how often a request is made again, at most, after what may pass (see `Retries`), within the call's timeout:
-                a server that is away, overloaded or asks to wait. None is made again unless told so.
+                a server that is away, overloaded or asks to wait. By default no request is repeated.
             schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
                 None for never. It is read again in any case when an answer contradicts it, and before a plan is refused.
             coalesce: whether concurrent searches, of one event loop or of threads, leave in one batch while others are under
@@ -195,7 +195,7 @@ class _Base:
         self._capabilities = capabilities
         self._target: Target | None = None
         self._seen: Target | None = None
-        self._told_unindexed: set[Lint] = set()
+        self._warned_unindexed: set[Lint] = set()
         self._plans = _Plans()
         self._ttl = math.inf if schema_ttl is None else float(schema_ttl)
         self._read_at = 0.0
@@ -248,7 +248,7 @@ class _Base:
         self.workers.close()
 
     def _client_options(self, step: Search) -> dict[str, Any]:
-        """What the client is told beside the requests: engines in process can't stop, so that they aren't told when to."""
+        """What the client takes beside the requests. Engines in process can't stop, so that they get no timeout."""
         seconds = whole_seconds(step.timeout) if self.clients.engine == "server" else None
         named = models.ReadConsistencyType(step.consistency) if isinstance(step.consistency, str) else step.consistency
         return {"consistency": named, "timeout": seconds}  # over gRPC the client takes no name, only the enum
@@ -346,7 +346,7 @@ class _Base:
 
     def _make_and_keep(self, strategy: Strategy, options: SearchOptions, target: Target, seen: Target) -> Plan:
         made = plan_on(strategy, seen, options)
-        self._tell(made.warnings)
+        self._warn_of(made.warnings)
         if self._target is target:  # not what another thread has read meanwhile
             self._plans.keep(strategy, made)
             self._plans.remember(strategy, options, target, made)
@@ -356,22 +356,22 @@ class _Base:
         target = self._target
         kept = self._plans.get(strategy, options, target)
         if kept is not None and options.score_threshold is not None:  # the one option that a server may ignore
-            self._tell(kept.warnings[len(kept.strategy_warnings) :])
+            self._warn_of(kept.warnings[len(kept.strategy_warnings) :])
         elif kept is not None:
             self._plans.remember(strategy, options, target, kept)
         return kept
 
-    def _tell(self, lints: Sequence[Lint]) -> None:
+    def _warn_of(self, lints: Sequence[Lint]) -> None:
         for warning in lints:
-            if warning.code in _TOLD or (warning.code == "unindexed-field" and self._wants_index(warning)):
+            if warning.code in _WARNED_OF or (warning.code == "unindexed-field" and self._wants_index(warning)):
                 warn(warning)
 
     def _wants_index(self, warning: Lint) -> bool:
-        """Whether to tell of a missing payload index: once, of collections on a server that are more than a trial."""
+        """Whether to warn of a missing payload index: once, of collections on a server that are more than a trial."""
         points = 0 if self._seen is None else self._seen.schema.points or 0
-        if self.clients.engine != "server" or points < _WORTH_AN_INDEX or warning in self._told_unindexed:
+        if self.clients.engine != "server" or points < _WORTH_AN_INDEX or warning in self._warned_unindexed:
             return False
-        self._told_unindexed.add(warning)
+        self._warned_unindexed.add(warning)
         return True
 
     # How each executor does what is written once for both, below: at once, or awaited.
@@ -497,7 +497,7 @@ class Executor(_Base):
         """The ranked points that `strategy` finds for `query`.
 
         Raises:
-            TimeoutError: the options's timeout was over; the message says in which step.
+            TimeoutError: the timeout of the options was over; the message says in which step.
         """
         return self.answer(strategy, options, lambda made: made.flow(query))
 
@@ -589,33 +589,33 @@ class Executor(_Base):
 
     def _retry_ask(self, client: QdrantClient, step: Search, place: Place) -> list[Points]:
         left = time_left(step.timeout)
-        return self.retries.run(lambda: self._ask(client, _timed(step, left), place), left)
+        return self.retries.run(lambda: self._ask(client, _limit_time(step, left), place), left)
 
     def _ask(self, client: QdrantClient, step: Search, place: Place) -> list[Points]:
-        told = {} if step.timeout is None and step.consistency is None else self._client_options(step)
+        settings = {} if step.timeout is None and step.consistency is None else self._client_options(step)
         if len(step.requests) == 1 and isinstance(request := step.requests[0], models.QueryRequest):
-            return [read_points(self._ask_one(client, request, told), request, place)]
+            return [read_points(self._ask_one(client, request, settings), request, place)]
         plain, groups = _split(step.requests)
         answers: dict[int, Points] = {}
         for share in self._shares(plain):
             requests = list(share.values())
-            replies = send(client, self.collection, requests, told)
+            replies = send(client, self.collection, requests, settings)
             answers |= dict(zip(share, read_batch(replies, requests, place), strict=True))
         for number, grouped in groups.items():
-            reply = client.query_points_groups(self.collection, **group_arguments(grouped), **told)
+            reply = client.query_points_groups(self.collection, **group_arguments(grouped), **settings)
             answers[number] = read_groups(reply, grouped, place)
         return [answers[number] for number in range(len(step.requests))]
 
-    def _ask_one(self, client: QdrantClient, request: models.QueryRequest, told: dict[str, Any]) -> Any:
+    def _ask_one(self, client: QdrantClient, request: models.QueryRequest, settings: dict[str, Any]) -> Any:
         """The client's answer to one request, asked for by itself or with others that threads ask for at the same time."""
         if not self._coalesces:
-            return send(client, self.collection, [request], told)[0]
+            return send(client, self.collection, [request], settings)[0]
         found = self._coalescer_of.get(os.getpid()) or self._coalescer_of.setdefault(os.getpid(), self._make_coalescer(client))
-        return found.search(request, told, self._most)
+        return found.search(request, settings, self._most)
 
     @cached_property
     def _coalescer_of(self) -> dict[int, ThreadCoalescer]:
-        """By process: a forked child has none of its parent's threads, and a client of its own."""
+        """By process: a forked child has none of its parent's threads, and its own client."""
         return {}
 
     def _make_coalescer(self, client: QdrantClient) -> ThreadCoalescer:
@@ -724,33 +724,33 @@ class AsyncExecutor(_Base):
 
     async def _retry_ask(self, client: AsyncCalls, step: Search, place: Place) -> list[Points]:
         left = time_left(step.timeout)
-        return await self.retries.arun(lambda: self._ask(client, _timed(step, left), place), left)
+        return await self.retries.arun(lambda: self._ask(client, _limit_time(step, left), place), left)
 
     async def _ask(self, client: AsyncCalls, step: Search, place: Place) -> list[Points]:
-        told = {} if step.timeout is None and step.consistency is None else self._client_options(step)
+        settings = {} if step.timeout is None and step.consistency is None else self._client_options(step)
         if len(step.requests) == 1 and isinstance(request := step.requests[0], models.QueryRequest):
-            return [read_points(await self._ask_one(client, request, told), request, place)]
+            return [read_points(await self._ask_one(client, request, settings), request, place)]
         plain, groups = _split(step.requests)
-        calls = [client.query_points_groups(self.collection, **group_arguments(r), **told) for r in groups.values()]
-        batches = [self._batch(client, share, told, place) for share in self._shares(plain)]
+        calls = [client.query_points_groups(self.collection, **group_arguments(r), **settings) for r in groups.values()]
+        batches = [self._batch(client, share, settings, place) for share in self._shares(plain)]
         batched, found = await asyncio.gather(asyncio.gather(*batches), asyncio.gather(*calls))
         answers = {number: read_groups(reply, groups[number], place) for number, reply in zip(groups, found, strict=True)}
         for batch in batched:
             answers |= batch
         return [answers[number] for number in range(len(step.requests))]
 
-    async def _ask_one(self, client: AsyncCalls, request: models.QueryRequest, told: dict[str, Any]) -> Any:
+    async def _ask_one(self, client: AsyncCalls, request: models.QueryRequest, settings: dict[str, Any]) -> Any:
         """The client's answer to one request, asked for by itself or with others that are asked for at the same time."""
         if not self._coalesces:
-            return (await asend(client, self.collection, [request], told))[0]
+            return (await asend(client, self.collection, [request], settings))[0]
         coalescer = self._coalescers.get(lambda: Coalescer(partial(asend, client, self.collection), can_share(client)))
-        return await coalescer.search(request, told, self._most)
+        return await coalescer.search(request, settings, self._most)
 
     async def _batch(
-        self, client: AsyncCalls, plain: dict[int, models.QueryRequest], told: dict[str, Any], place: Place
+        self, client: AsyncCalls, plain: dict[int, models.QueryRequest], settings: dict[str, Any], place: Place
     ) -> dict[int, Points]:
         requests = list(plain.values())
-        replies = await asend(client, self.collection, requests, told)
+        replies = await asend(client, self.collection, requests, settings)
         return dict(zip(plain, read_batch(replies, requests, place), strict=True))
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -760,7 +760,9 @@ class AsyncExecutor(_Base):
 def _look(strategy: Strategy, target: Target, options: SearchOptions) -> Flow[Target]:
     """`target`, with what only its points tell of it for this strategy."""
     yield from ()
-    return (yield from strategy.look(target, options)) if isinstance(strategy, Strategy) else target  # a plan says so
+    return (
+        (yield from strategy.look(target, options)) if isinstance(strategy, Strategy) else target
+    )  # plan_on refuses what isn't a strategy
 
 
 def _encode(name: str, encoder: Encoder, text: str) -> QueryVector:
@@ -785,7 +787,7 @@ def _split(requests: Sequence[Any]) -> tuple[dict[int, models.QueryRequest], dic
     return plain, groups
 
 
-def _timed(step: Search, left: Left) -> Search:
-    """`step` with the time that is left of its own, for a request that is made again."""
+def _limit_time(step: Search, left: Left) -> Search:
+    """`step` with what is left of its time, for a request that is made again."""
     seconds = left()
     return step if seconds is None else replace(step, timeout=max(seconds, 0.0))
