@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from .models.wrappers import CacheCounts, as_reranker, find_fingerprint, score_keys
     from .payload import AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at
     from .payload_mistakes import read_by_strategy
-    from .payload_schema import hide_values
+    from .payload_schema import hide_values, read_payloads
     from .plan import add_params, check_strategy, plan_on
     from .points import SPARE, annotate, notes_of, root_keys, select_payload, settle, widen, with_keys
     from .query import Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict
@@ -150,7 +150,7 @@ else:
             "models.wrappers": "CacheCounts, as_reranker, find_fingerprint, score_keys",
             "payload": "AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at",
             "payload_mistakes": "read_by_strategy",
-            "payload_schema": "hide_values",
+            "payload_schema": "hide_values, read_payloads",
             "plan": "add_params, check_strategy, plan_on",
             "points": "SPARE, annotate, notes_of, root_keys, select_payload, settle, widen, with_keys",
             "query": "Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict",

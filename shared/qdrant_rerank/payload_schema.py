@@ -36,16 +36,20 @@ _ITEMS: Final = 50  # of an array that are looked at
 _FACETS: Final = 16  # requests for counts by an index
 _KEYWORD: Final = 64
 _SAFE: Final = 40  # characters of a value that is shown
+_LONG: Final = 10**8  # from which on a whole number may be a phone's, a card's or an account's
 
 _PLAIN: Final = re.compile(r"[\w-]+", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d.*)?")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SECRET_KEY: Final = re.compile(
-    r"passw|pwd|secret|token|api[_-]?key|apikey|credential|private|auth(?!or)|cookie|session|ssn|iban|salary|mail|phone",
+    r"passw|pwd|secret|token|api[_-]?key|apikey|credential|private|auth(?!or)|cookie|session|ssn|iban|salary|mail|phone"
+    r"|address|birth|passport|(?:^|[^a-z])(?:ip|card|dob)(?:$|[^a-z])",
     re.IGNORECASE,
 )
 _SECRET_VALUE: Final = re.compile(
-    r"@\w|://|\d{9,}"
+    r"@\w|://|\d(?:[ ().-]{0,2}\d){8}"  # cards and phones are written in groups
+    r"|(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
+    r"|(?<![\w:])(?:(?:[0-9a-fA-F]{1,4}:){3,7}|(?:(?:[0-9a-fA-F]{1,4}:)+:|::)(?:[0-9a-fA-F]{1,4}:)*)[0-9a-fA-F]{1,4}(?![\w:])"
     r"|^(?:sk|pk|ghp|gho|xox\w|hf|glpat|AKIA|ASIA|eyJ|Bearer|Basic)[-_ \w]{6}"
     r"|^(?=\S*\d)(?=\S*[a-zA-Z])[\w+/=.-]{20,}$"
 )
@@ -80,7 +84,8 @@ class PayloadKeySchema:
         is_array: whether some points have an array.
         index: the type of its payload index; None without one.
         least, most: the range of the sampled numbers or date-times; None where there is none.
-        values: the most frequent values that are safe to show, with counts: short, and unlike a secret or personal data.
+        values: the most frequent values that are safe to show, with counts: short, and unlike a secret, a mail or IP address,
+            or a card's or phone's number, by key and form. Names of people have no form, and are shown.
         by_index: whether a payload index counted, all points; else the sample.
         is_complete: whether there are no other values.
     """
@@ -193,7 +198,14 @@ def _is_safe(key: str, value: object) -> bool:
         return False
     if isinstance(value, str):
         return 0 < len(value) <= _SAFE and value.isprintable() and not _SECRET_VALUE.search(value)
-    return True
+    return not isinstance(value, int) or abs(value) < _LONG
+
+
+def _is_card(number: float) -> bool:
+    """Whether a number may be a payment card's, by its length and its check digit."""
+    digits = [int(digit) for digit in reversed(f"{abs(number):.0f}")]
+    doubled = (digit * 2 - 9 * (digit > 4) for digit in digits[1::2])
+    return 13 <= len(digits) <= 19 and (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
 @dataclass
@@ -233,6 +245,8 @@ class _Seen:
         most: float | str | None = None
         if self.numbers and not _SECRET_KEY.search(key):
             least, most = min(self.numbers), max(self.numbers)
+            if _is_card(least) or _is_card(most):
+                least = most = None
         elif self.dates and not _SECRET_KEY.search(key):
             least, most = min(self.dates, key=_moment), max(self.dates, key=_moment)
         values: list[ValueCount] = []

@@ -100,6 +100,7 @@ async def test_reasons_and_the_payloads_keys_are_told() -> None:
         keys = text(await client.call_tool("schema", {}))
         assert "topic" in keys
         assert "B-topic" not in keys
+        assert "tenant" not in keys
     small = served(max_tokens=200)
     async with Client(small.server()) as client:
         assert len(text(await client.call_tool("schema")).encode()) <= 600

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
+from qdrant_rerank._internals import read_payloads
 from qdrant_rerank.errors import PlanError
-from qdrant_rerank.planning import PayloadKeySchema, PayloadSchema, ValueCount, apayload_schema, payload_schema
+from qdrant_rerank.planning import PayloadKeySchema, PayloadSchema, Schema, ValueCount, apayload_schema, payload_schema
 from tests.engines import open_async_client, open_client
 
 A = models.Filter(must=[models.FieldCondition(key="tenant", match=models.MatchValue(value="A"))])
@@ -134,7 +135,15 @@ def test_nothing_secret_personal_or_long_is_shown(found: PayloadSchema) -> None:
     "value",
     [
         *("sk-abcdefghij", "ghp_abcdefghij", "eyJhbGciOiJIUzI1", "a1b2c3d4e5f6g7h8i9j0k", "123456789012", "me@example.org"),
-        *("https://user:pw@host", "long " * 9),
+        *(
+            "https://user:pw@host",
+            "long " * 9,
+            "4111 1111 1111 1111",
+            "4111-1111-1111-1111",
+            "+41 79 123 45 67",
+            "(030) 123-456-78",
+        ),
+        *("192.168.0.17", "from 10.0.0.1", "2001:db8:85a3:0:0:8a2e:370:7334", "fe80::1", "::1", "00:1a:2b:3c:4d:5e"),
     ],
 )
 def test_what_looks_like_a_secret_is_not_shown_and_values_are_not_complete_then(value: str) -> None:
@@ -149,6 +158,33 @@ def test_what_looks_like_a_secret_is_not_shown_and_values_are_not_complete_then(
     note = of(payload_schema(client, "docs"), "note")
     assert note.values == (ValueCount("plain", 15),)
     assert not note.is_complete
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-99-01", "12:30:00", "v1.18.3", "std::vector", "dc:title", "1.5 km", "a b c", "20 000 000"]
+)
+def test_what_only_resembles_such_a_value_is_shown(value: str) -> None:
+    seen = read_payloads(Schema("docs", {}), [{"note": value}] * 20, 200)
+    assert of(seen, "note").values == (ValueCount(value, 20),)
+
+
+def test_long_whole_numbers_and_the_range_of_cards_are_not_shown() -> None:
+    stored = [
+        {
+            "number": 4111111111111111 if n else 5500005555555559,
+            "phone2": 41791234567,
+            "at": 1700000000 + n,
+            "client_ip": "a",
+            "size": n,
+        }
+        for n in range(20)
+    ]
+    found = read_payloads(Schema("docs", {}), stored, 200)
+    for key in ("number", "phone2", "client_ip"):
+        assert (of(found, key).values, of(found, key).least) == ((), None)
+    assert of(found, "at").values == ()
+    assert (of(found, "at").least, of(found, "at").most) == (1700000000, 1700000019)
+    assert len(of(found, "size").values) == 20
 
 
 def test_a_filter_keeps_what_others_have_out() -> None:

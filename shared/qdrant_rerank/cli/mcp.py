@@ -26,6 +26,7 @@ from .._internals import (
     ask_filters,
     cap_k,
     did_you_mean,
+    filter_keys,
     in_worker,
     load_extra,
     pick_threshold,
@@ -190,7 +191,9 @@ class ServedCollection:
     def schema(self, arguments: Mapping[str, Any]) -> tuple[str, bool]:
         """The payload's keys, as far as the fixed filter lets see."""
         client = self.executor.clients.sync()
-        found = str(payload_schema(client, self.executor.collection, filter=self.executor.fixed_filter))
+        fixed = self.executor.fixed_filter
+        seen, hidden = payload_schema(client, self.executor.collection, filter=fixed), filter_keys(fixed)
+        found = str(replace(seen, keys=tuple(each for each in seen.keys if each.key.replace("[]", "") not in hidden)))
         most = self.spec.max_tokens * BYTES_OF_A_TOKEN
         return found.encode()[:most].decode("utf-8", "ignore"), False
 
