@@ -39,7 +39,7 @@ from .models import QueryModels, Reranking, open_reranker
 from .options import ResultOptions, command, option, parse_params, split_list, without
 from .output import CommandError, errors_console
 from .results import TEXT_KEYS
-from .strategies import PARAMS, Choice, check_params, make_plan
+from .strategies import PARAMS, Choice, make_plan, refuse_unread_params
 
 _TOKEN: Final = "QDRANT_RERANK_MCP_TOKEN"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -127,7 +127,7 @@ def run_mcp(
     with connect(where) as client:
         asked = replace(options, filter=None, timeout=where.timeout)
         executor, plan = make_plan(client, where, choice, asked, models, reranked, fixed_filter=fixed)
-        check_params(plan, given)
+        refuse_unread_params(plan, given)
         picked = _pick(_read_keys(tools.filter_by), executor)
         threshold = pick_threshold("auto", plan.strategy)
         spec = ToolSpec(picked, cap_k(tools.max_k, plan.strategy, SearchOptions()), selection.k, tools.max_tokens, threshold)

@@ -46,7 +46,7 @@ from .results import (
     print_reasons,
     print_table,
 )
-from .strategies import PARAMS, Choice, check_params, make_plan
+from .strategies import PARAMS, Choice, make_plan, refuse_unread_params
 
 _OUTPUT = "What to print"
 _REASONS = "Why results are where they are (still one request)"
@@ -129,7 +129,7 @@ def run_search(
     reranking = replace(reranking, text_keys=tuple(keys))
     with within(where.timeout), connect(where) as client:
         executor, plan = make_plan(client, where, choice, options, models, reranking)
-        check_params(plan, asked.params)
+        refuse_unread_params(plan, asked.params)
         # what formulas read is loaded as well, so that the user is warned of a misspelt key
         read = [] if choice.unchecked else [each.plain for each in read_by_strategy(plan.strategy)]
         options = replace(options, with_payload=with_keys(options.with_payload, read))
@@ -194,7 +194,7 @@ def run_plan(
     reranked = reranking if flags_of(reranking) else None
     with connect(where) as client:
         executor, made = make_plan(client, where, choice, options, None if query is None else models, reranked)
-        check_params(made, given)
+        refuse_unread_params(made, given)
         if not choice.unchecked:
             made = executor.answer(made.strategy, options, lambda plan: plan.check_keys())
         if query is not None:

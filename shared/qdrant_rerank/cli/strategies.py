@@ -192,7 +192,7 @@ def make_plan(
     return executor, plan
 
 
-def check_params(plan: Plan, params: Mapping[str, Any]) -> None:
+def refuse_unread_params(plan: Plan, params: Mapping[str, Any]) -> None:
     """Refuse values that nothing in the strategy reads."""
     read = plan.strategy.params()
     if unread := [name for name in params if name not in read]:
