@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from .formula_limits import Extent, MAX_BYTES, MAX_CONDITIONS, extent, extent_problems, extent_warnings
     from .ingest.documents import point_ids
     from .ingest.writing import count_sent_numbers
-    from .journal import Journal, JournalKind, Record, check_header, decode_records, read_journal, read_records
+    from .journal import Journal, JournalKind, Record, check_header, check_known, decode_records, read_journal, read_records
     from .jsonlines import VERSION, check_version, line_of, lines_of, parse_json, read_text
     from .models.base import AsyncReranker, Gate, Once, RerankerLike, ascore_texts, check_scores, score_texts
     from .models.encoders import AsyncEncoder, EncoderLike, as_encoder
@@ -137,7 +137,7 @@ else:
             "formula_limits": "Extent, MAX_BYTES, MAX_CONDITIONS, extent, extent_problems, extent_warnings",
             "ingest.documents": "point_ids",
             "ingest.writing": "count_sent_numbers",
-            "journal": "Journal, JournalKind, Record, check_header, decode_records, read_journal, read_records",
+            "journal": "Journal, JournalKind, Record, check_header, check_known, decode_records, read_journal, read_records",
             "jsonlines": "VERSION, check_version, line_of, lines_of, parse_json, read_text",
             "models.base": "AsyncReranker, Gate, Once, RerankerLike, ascore_texts, check_scores, score_texts",
             "models.encoders": "AsyncEncoder, EncoderLike, as_encoder, features_of_word",

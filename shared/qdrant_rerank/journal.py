@@ -29,6 +29,7 @@ if sys.platform != "win32":  # pragma: no branch  # Windows has no such locks
     import fcntl
 
 T = TypeVar("T")
+_UNSAID: Final = "not said, as an older version wrote the file"
 _NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # of file systems without them
 
 
@@ -42,6 +43,7 @@ class JournalKind:
         wrong_line: what to say of any other line that isn't a record.
         empty: what to say of an empty file that is read.
         bare: how the first record begins in files of older versions, which have no header.
+        later: keys that the headers of older versions lack: such a file can be read, and isn't gone on with.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class JournalKind:
     wrong_line: str
     empty: str
     bare: str = ""
+    later: tuple[str, ...] = ()
 
     @property
     def start(self) -> str:
@@ -180,6 +183,7 @@ def check_header(
         FormatError: the header has other keys.
         StrategyError: a value is another.
     """
+    there = {**dict.fromkeys(kind.later, _UNSAID), **there}
     if there.keys() != wanted.keys():
         raise FormatError(f"{kind.wrong_header} (its header has {', '.join(there) or 'nothing'})", path, 1)
     for name, value in wanted.items() if another else ():
@@ -188,6 +192,16 @@ def check_header(
                 f"{path} {another}: its {labels.get(name, name)} is {there[name]!r}, this one's is {value!r}; name another "
                 "file, or delete this one"
             )
+
+
+def check_known(path: str | os.PathLike[str], depends_on: Mapping[str, str | None]) -> None:
+    """Refuse to keep what depends on something that nothing tells from others (None). Raises StrategyError."""
+    if unknown := [name for name, known in depends_on.items() if known is None]:
+        raise StrategyError(
+            f"{path} can't keep results: nothing tells {' and '.join(unknown)} from others, whose results would be taken for "
+            "these. Take a function at the top of a module, or set a `fingerprint`, a text that changes whenever the results "
+            "would; a retriever or a function that is measured may have name=…"
+        )
 
 
 def decode_records(

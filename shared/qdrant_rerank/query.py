@@ -19,7 +19,7 @@ from .payload import PRESETS, AnyMapping
 from .request_parts import abilities_of
 from .schema import Schema, VectorInfo
 from .steps import Embed, Flow, QueryVector, Request, Shared, Vectors
-from .values import LARGEST, MOST_GROUPED, as_list, brief, is_finite, is_whole
+from .values import LARGEST, MOST_GROUPED, as_list, brief, identify, is_finite, is_whole
 
 
 @dataclass(frozen=True)
@@ -225,6 +225,23 @@ class Target:
         params = self.schema.index_params
         indexes = {key: Index(kind, params.get(key)) for key, kind in self.schema.indexes.items()}
         return View(self.capabilities, indexes, self.thorough)
+
+    def identify(self, vectors: Iterable[str], *, reads: bool = False) -> dict[str, str | None]:
+        """What else the results of a strategy depend on, for files that keep them: encoders, reranker, payload, fixed filter.
+
+        None stands beside what nothing tells from others.
+
+        Args:
+            vectors: those that queries are embedded for.
+            reads: whether the reranker reads texts.
+        """
+        known = self.fingerprints
+        found = {f"the encoder of {name!r}": known.encoder(name) for name in sorted(vectors) if known.present(name)}
+        if reads:
+            found |= {"the reranker": known.reranker(), "the payload mapping": identify(self.payload)}
+        if self.fixed_filter is not None:
+            found["the fixed filter"] = self.fixed_filter.model_dump_json(exclude_none=True)
+        return found
 
     @property
     def thorough(self) -> bool:

@@ -121,14 +121,14 @@ async def test_cancelling_it_cancels_what_is_asked_and_lets_go_of_the_file(tmp_p
         return ["train"]
 
     file = tmp_path / "run.jsonl"
-    measuring = asyncio.create_task(aevaluate(search, topics(), qrels(), run_file=file, concurrency=concurrency))
+    measuring = asyncio.create_task(aevaluate(search, topics(), qrels(), run_file=file, name="x", concurrency=concurrency))
     await asyncio.wait_for(waiting.wait(), 10)
     measuring.cancel()
     with pytest.raises(asyncio.CancelledError):
         await measuring
     assert set(cancelled) == set(asked[1:])
     hangs, before = False, len(asked)
-    await aevaluate(search, topics(), qrels(), run_file=file)
+    await aevaluate(search, topics(), qrels(), run_file=file, name="x")
     assert len(asked) - before == len(QUESTIONS) - 1
 
 
@@ -139,7 +139,9 @@ async def test_a_loop_that_closes_in_the_middle_leaves_nothing_behind(tmp_path: 
 
     def run_and_leave() -> None:
         async def leave() -> None:
-            measuring = asyncio.create_task(aevaluate(search, topics(), qrels(), run_file=tmp_path / "run.jsonl"))
+            measuring = asyncio.create_task(
+                aevaluate(search, topics(), qrels(), run_file=tmp_path / "run.jsonl", name="by hand")
+            )
             await asyncio.sleep(0)
             assert not measuring.done()
 
@@ -147,7 +149,7 @@ async def test_a_loop_that_closes_in_the_middle_leaves_nothing_behind(tmp_path: 
 
     await asyncio.to_thread(run_and_leave)
     with pytest.raises(TimeoutError):  # the file is free
-        await asyncio.wait_for(aevaluate(search, topics(), qrels(), run_file=tmp_path / "run.jsonl"), 0.05)
+        await asyncio.wait_for(aevaluate(search, topics(), qrels(), run_file=tmp_path / "run.jsonl", name="by hand"), 0.05)
 
 
 async def test_an_executor_of_the_other_kind_is_refused() -> None:
@@ -166,6 +168,6 @@ async def test_it_can_be_resumed_and_finished_runs_be_measured(tmp_path: Path) -
         return ["train"]
 
     for _ in range(2):
-        await aevaluate(search, topics(), qrels(), run_file=tmp_path / "run.jsonl")
+        await aevaluate(search, topics(), qrels(), run_file=tmp_path / "run.jsonl", name="by hand")
     assert asked == list(QUESTIONS.values())
     assert (await aevaluate(run_of({"q1": ["train"]}), topics(), qrels())).values["RR"]["q1"] == 1.0

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from qdrant_client import models
 
-from qdrant_rerank import Fusion, Nearest, PlanError, StrategyError, load
+from qdrant_rerank import Executor, Fusion, Nearest, PlanError, StrategyError, load
 from qdrant_rerank.errors import FitError, FormatError
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.tune import Budget, Dbsf, Grid, Rrf, SingleCandidates, Space, TopicHits, WeightedSum, tune
@@ -133,11 +134,14 @@ def test_what_the_candidates_found_is_kept_in_a_file_and_not_asked_for_again(tmp
     assert once_more.spent.requests == sums
     with refused(StrategyError, "keeps what another tuning found: its candidates is"):
         tune(executor, topics, qrels, space=Space(depths=(110,)), cache=file)
+    tenant = models.Filter(must_not=[models.HasIdCondition(has_id=[10**6])])
+    with refused(StrategyError, "its setup (encoders, fixed filter) is", "has_id"):
+        tune(Executor(executor.clients.sync(), "world", fixed_filter=tenant), topics, qrels, space=SPACE, cache=file)
 
 
 def test_a_file_of_other_topics_too_gives_those_that_are_asked_for_and_one_of_another_kind_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "candidates.jsonl"
-    header = {"collection": "world", "candidates": "a", "payload": "", "topics": "t", "doc_id": ""}
+    header = {"collection": "world", "candidates": "a", "payload": "", "topics": "t", "doc_id": "", "depends_on": {}}
     topic, topic_hits = Topic("q1", "one"), TopicHits(Topic("q2", "two"), NOW, {"a": ()}, {})
     with HitsFile(file, header) as kept:
         kept.keep(topic_hits)

@@ -13,6 +13,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import (
+    Executor,
     Formula,
     Nearest,
     PlanError,
@@ -150,6 +151,13 @@ def test_a_file_of_another_log_is_refused(tmp_path: Path) -> None:
     logged(path=path)
     with pytest.raises(FormatError, match=r"log.jsonl:1: this log is of other topics, .*remove it"):
         logged(path=path, unjudged="drop")
+    executor, topics, qrels = local()
+    tenant = models.Filter(must_not=[models.HasIdCondition(has_id=[10**6])])
+    other = Executor(executor.clients.sync(), executor.collection, encoders=executor.encoders, fixed_filter=tenant)
+    with pytest.raises(FormatError, match="another fixed filter"):
+        log_features(other, CANDIDATES, topics, qrels, FEATURES, path=path)
+    with pytest.raises(StrategyError, match="nothing tells the function doc_id from others"):
+        logged(path=path, doc_id=lambda point: point.id)
 
 
 def test_topics_share_round_trips(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,4 +15,5 @@ from .comparison import ThreeWays, decide, write_verdict
 from .data import Plain, SYNTHETIC_NOTE, first_sentence, frame, plain
 from .files import rows_of, value_text
 from .statistics import SAME, deepest, parse_measures, write_p
-from .systems import aliases, describe_doc_id, id_payload, other_ids, prepare_options, read_ranking, with_stable_ties
+from .systems import aliases, describe_doc_id, id_payload, identify_doc_id, other_ids, prepare_options, read_ranking
+from .systems import with_stable_ties

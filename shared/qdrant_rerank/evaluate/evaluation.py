@@ -13,13 +13,13 @@ import numpy as np
 
 from .. import AsyncExecutor, Executor, PlanError, QdrantRerankError, Retries, SearchOptions, StrategyError
 from .._internals import CandidateHit, ResultReason, adrive, as_table, drive, share_arguments
-from ..planning import Target, plan
+from ..planning import Plan, Target, plan
 from ..stages import Stage
 from .asking import MEASURING, Calls, Collector, Experiment, Progress, acollect, collect
 from .data import SYNTHETIC_NOTE, Answer, Plain, Qrels, Run, Topics, Usage, frame
 from .files import RunFile
 from .statistics import DEFAULT_MEASURES, Interval, bootstrap_interval, per_topic
-from .systems import BoundStrategy, DocId, System, as_system, describe_doc_id, other_ids, prepare_options
+from .systems import BoundStrategy, DocId, System, as_system, describe_doc_id, identify_doc_id, other_ids, prepare_options
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,8 @@ def evaluate(*args: Any, **options: Any) -> Evaluation:
             always raised.
         retries: how often a search that fails in passing (a rate limit, a server that starts again) is made again before that,
             or a `Retries`; up to five minutes for each by default.
-        run_file: a file that keeps each answer as it comes; the same call goes on from there.
+        run_file: a file that keeps each answer as it comes; the same call, with the same models, payload mapping and fixed
+            filter, goes on from there. A lambda or a retriever, which nothing tells from others, needs a `name`.
         progress: called with how many topics are done, and how many there are.
         level: of the bootstrap intervals.
         seed: of their resampling.
@@ -264,11 +265,15 @@ def _measure(given: EvaluateArguments, awaits: bool) -> Calls[Evaluation]:
     _check_options(system, given.limit, options)
     if isinstance(system, BoundStrategy):
         executor, strategy = system.executor, system.strategy
-        options = options or _fit_options(system, (yield executor.target), given.limit, experiment)
+        target: Target = yield executor.target
+        options = options or _fit_options(system, target, given.limit, experiment)
         options = prepare_options(strategy, options, given.doc_id)
-        yield partial(executor.plan, strategy, options)  # what doesn't fit is an error now, not one of each topic
+        checked: Plan = yield partial(executor.plan, strategy, options)  # what doesn't fit is an error now, not of each topic
+        depends_on = partial(target.identify, checked.strategy.needs(), reads=strategy.model_use != "none")
+    else:
+        depends_on = partial(dict[str, str | None], {"the system": system.identity})
     options = options or SearchOptions(limit=given.limit or experiment.deepest)
-    with _start_job(system, experiment, options, given, awaits) as job:
+    with _start_job(system, experiment, options, given, awaits, depends_on) as job:
         yield partial(acollect if awaits else collect, job)
     why = _explain(system, experiment.asked, options) if isinstance(system, BoundStrategy) else None
     run = job.run({topic: job.done[topic] for topic in experiment.judged})
@@ -286,14 +291,20 @@ def _check_options(system: System, limit: int | None, options: SearchOptions | N
 
 
 def _start_job(
-    system: System, experiment: Experiment, options: SearchOptions, given: EvaluateArguments, awaits: bool
+    system: System,
+    experiment: Experiment,
+    options: SearchOptions,
+    given: EvaluateArguments,
+    awaits: bool,
+    depends_on: Callable[[], dict[str, str | None]],
 ) -> Collector:
     """What is asked, with the answers that the run file has already."""
     job = Collector(system, experiment, options, given.doc_id, progress=given.progress, awaits=awaits)
     if given.run_file is not None:
         asked = repr(options) if isinstance(system, BoundStrategy) else f"limit={options.limit}"
         asked += f", doc_id={describe_doc_id(given.doc_id)!r}"
-        job.file = RunFile(given.run_file, system.description, system.name, asked, experiment.asked.fingerprint)
+        depends = depends_on() | identify_doc_id(given.doc_id)
+        job.file = RunFile(given.run_file, system.description, system.name, asked, experiment.asked.fingerprint, depends)
         job.done |= job.file.done
     return job
 

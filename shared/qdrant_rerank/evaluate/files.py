@@ -24,6 +24,7 @@ from .._internals import (
     JournalKind,
     brief,
     check_header,
+    check_known,
     decode_records,
     did_you_mean,
     lines_of,
@@ -387,8 +388,15 @@ _KIND: Final = JournalKind(
     wrong_header=f"not a run file of this package: {_NAME_ANOTHER}",
     wrong_line=f"not a line of a run file: {_NAME_ANOTHER}",
     empty="the run file is empty",
+    later=("depends_on",),
 )
-_ABOUT: Final = {"system": "system", "name": "name", "asked": "options", "topics": "topics (fingerprint)"}
+_ABOUT: Final = {
+    "system": "system",
+    "name": "name",
+    "asked": "options",
+    "topics": "topics (fingerprint)",
+    "depends_on": "setup (models, payload mapping, fixed filter)",
+}
 """The keys of a header, and what messages call them."""
 
 
@@ -399,8 +407,11 @@ class RunFile(Journal):
     read.
     """
 
-    def __init__(self, path: Where, system: str, name: str, asked: str, topics: str) -> None:
-        about = {"system": system, "name": name, "asked": asked, "topics": topics}
+    def __init__(
+        self, path: Where, system: str, name: str, asked: str, topics: str, depends_on: Mapping[str, str | None]
+    ) -> None:
+        check_known(path, depends_on)
+        about = {"system": system, "name": name, "asked": asked, "topics": topics, "depends_on": dict(depends_on)}
         another = "holds results of another evaluation and can't be continued"
         super().__init__(path, _KIND, about, lambda there: check_header(path, there, about, _KIND, another, _ABOUT))
         try:

@@ -16,7 +16,18 @@ from typing import Any, Final, TypeAlias
 from qdrant_client import models
 
 from .. import AsyncExecutor, Executor, SearchOptions, Strategy, StrategyError
-from .._internals import Points, Search, in_batches, in_worker, path_problem, point_ids, qualname_of, root_keys, value_at
+from .._internals import (
+    Points,
+    Search,
+    identify,
+    in_batches,
+    in_worker,
+    path_problem,
+    point_ids,
+    qualname_of,
+    root_keys,
+    value_at,
+)
 from ..errors import FormatError
 from ..ingest import point_id
 from .data import Qrels, Ranked, Topic
@@ -32,7 +43,7 @@ class BoundStrategy:
 
     @property
     def description(self) -> str:
-        """The same text for what gives the same results: strategy, collection and model."""
+        """The same text for what gives the same results, together with what `Target.identify` says: strategy and collection."""
         model = getattr(self.executor.reranker, "fingerprint", None)
         return f"{self.strategy!r} on {self.executor.collection!r}" + (f" with {model}" if model else "")
 
@@ -53,13 +64,14 @@ class BlackBox:
     """A system of which only the results can be seen.
 
     `ask` returns them, or what is to be awaited in an async evaluation. It takes the topic's text, or if `takes_topic` all of
-    the topic.
+    the topic. `identity` tells the system from others: its name, if the user gave one; None where nothing does.
     """
 
     name: str
     description: str
     ask: Callable[[Any], Any]
     takes_topic: bool = False
+    identity: str | None = None
 
 
 System: TypeAlias = BoundStrategy | BlackBox
@@ -95,8 +107,8 @@ def _bind(strategy: Strategy, executor: Executor | AsyncExecutor, name: str, awa
 
 def _wrap_black_box(system: Any, name: str, awaits: bool) -> BlackBox:
     if isinstance(system, TopicFunction):
-        described = qualname_of(system.function)
-        return BlackBox(name or described, described, _prepare_function(system.function, awaits), takes_topic=True)
+        described, ask = qualname_of(system.function), _prepare_function(system.function, awaits)
+        return BlackBox(name or described, described, ask, takes_topic=True, identity=name or identify(system.function))
     if isinstance(system, Executor | AsyncExecutor):
         raise StrategyError("an executor alone doesn't say how to search: pass a strategy, and the executor as executor=")
     described = qualname_of(system)
@@ -104,9 +116,10 @@ def _wrap_black_box(system: Any, name: str, awaits: bool) -> BlackBox:
         if callable(getattr(system, method, None)):
             later = getattr(system, amethod, None) if awaits else None
             ask = later if callable(later) else _prepare_function(getattr(system, method), awaits)
-            return BlackBox(name or described, described, ask)
+            return BlackBox(name or described, described, ask, identity=name or identify(system))
     if callable(system):
-        return BlackBox(name or described, described, _prepare_function(system, awaits))
+        ask = _prepare_function(system, awaits)
+        return BlackBox(name or described, described, ask, identity=name or identify(system))
     raise StrategyError(
         f"can't evaluate a {type(system).__name__}: pass a strategy with executor=, a LangChain retriever (invoke), "
         "a LlamaIndex retriever (retrieve), or a function from text to results"
@@ -265,8 +278,13 @@ def id_payload(doc_id: DocId) -> models.WithPayloadInterface:
 
 
 def describe_doc_id(doc_id: DocId) -> str | None:
-    """The same for what files of results call the same."""
+    """The same for what files of results call the same, together with `identify_doc_id`."""
     return "function" if callable(doc_id) else doc_id
+
+
+def identify_doc_id(doc_id: DocId) -> dict[str, str | None]:
+    """What tells a function that reads ids from others, as `Target.identify` says it."""
+    return {"the function doc_id": identify(doc_id)} if callable(doc_id) else {}
 
 
 _AT_ONCE = 256

@@ -36,6 +36,7 @@ from .._internals import (
     Search,
     candidate_scores,
     check_counts,
+    check_known,
     conditions,
     did_you_mean,
     feature_names,
@@ -65,6 +66,7 @@ from ..evaluate._internals import (
     ask_batch,
     check_some,
     describe_doc_id,
+    identify_doc_id,
     read_ranking,
 )
 from ..planning import Target
@@ -156,7 +158,10 @@ def log_features(
     executor.plan(prepared.formula.on_client(), options)  # each candidate is searched by itself, as there
     check_computable(made, prepared.formula, asked, target)
     labels = Labels(qrels, unjudged, negatives, missed, seed, pair_weights or {}, doc_id)
-    header = _header(prepared, made, topics, labels, now or dt.datetime.now(dt.UTC), target)
+    depends_on = target.identify(prepared.formula.needs()) | identify_doc_id(doc_id)
+    if path is not None:
+        check_known(path, depends_on)
+    header = _header(prepared, made, topics, labels, now or dt.datetime.now(dt.UTC), target, depends_on)
     with closing(LogStream(None if path is None else _check_jsonl(path), header)) as stream:
         resumed, found, moment = bool(stream.done), FoundKeys(made), dt.datetime.fromisoformat(stream.header["now"])
         asking = Logging(executor, prepared, made, labels, target, moment, found, policy)
@@ -188,7 +193,13 @@ def _check_jsonl(path: str | PathLike[str]) -> Path:
 
 
 def _header(
-    candidates: CandidateSearch, features: Known, topics: Topics, labels: Labels, now: dt.datetime, target: Target
+    candidates: CandidateSearch,
+    features: Known,
+    topics: Topics,
+    labels: Labels,
+    now: dt.datetime,
+    target: Target,
+    depends_on: Mapping[str, str | None],
 ) -> dict[str, Any]:
     """The first line of the log's file; by its fingerprint a later run knows whether the log is its own."""
     what: dict[str, Any] = {
@@ -207,6 +218,7 @@ def _header(
         "seed": labels.seed,
         "pair_weights": {topic: dict(weights) for topic, weights in labels.pair_weights.items()},
         "doc_id": describe_doc_id(labels.doc_id),
+        "depends_on": dict(depends_on),
     }
     fingerprint = hashlib.sha256(json.dumps([what, asked, VERSION], sort_keys=True).encode()).hexdigest()[:16]
     return {"kind": KIND, "version": VERSION, "fingerprint": fingerprint, "now": now.isoformat(), **what}

@@ -294,8 +294,8 @@ class LogStream:
     def _check(self, path: Path, there: Mapping[str, Any]) -> None:
         if there.get("fingerprint") != self.header["fingerprint"]:
             raise FormatError(
-                f"this log is of other topics, judgments, candidates, features or options ({there.get('fingerprint')}, not "
-                f"{self.header['fingerprint']}): remove it, or give another path",
+                "this log is of other topics, judgments, candidates, features, options, encoders or another fixed filter "
+                f"({there.get('fingerprint')}, not {self.header['fingerprint']}): remove it, or give another path",
                 path,
                 1,
             )

@@ -218,7 +218,11 @@ _KIND: Final = JournalKind(
     wrong_header="not a line of what tune keeps (another kind of file): delete the file or name another",
     wrong_line="not a line of what tune keeps: delete the file or name another",
     empty="the file is empty",
+    later=("depends_on",),
 )
+
+
+_LABELS: Final = {"depends_on": "setup (encoders, fixed filter)"}
 
 
 class HitsFile(Journal):
@@ -228,9 +232,9 @@ class HitsFile(Journal):
     read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], about: Mapping[str, str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], about: Mapping[str, Any]) -> None:
         another = "keeps what another tuning found"
-        super().__init__(path, _KIND, about, lambda there: check_header(path, there, about, _KIND, another))
+        super().__init__(path, _KIND, about, lambda there: check_header(path, there, about, _KIND, another, _LABELS))
 
     def read(self, topics: Sequence[Topic], now: dt.datetime) -> dict[str, TopicHits]:
         """The hits that are there, by topic. Raises FormatError where a line of it can't be read."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from .. import Executor, PlanError, QdrantRerankError, QueryError, Retries, SearchOptions, Strategy, StrategyError
-from .._internals import brief, is_whole, plan_on
+from .._internals import brief, check_known, is_whole, plan_on
 from ..errors import FitError, MissingExtra
 from ..evaluate import LEAST_TOPICS, DocId, Qrels, Topic, Topics
 from ..evaluate._internals import (
@@ -19,6 +19,7 @@ from ..evaluate._internals import (
     aliases,
     describe_doc_id,
     id_payload,
+    identify_doc_id,
     other_ids,
     parse_measures,
 )
@@ -210,8 +211,11 @@ def _file(
     if path is None:
         return nullcontext()
     candidates = ", ".join(f"{key} to {depth}" for key, (_, depth) in sorted(planned.leaves.items()))
-    about = {"collection": executor.collection, "candidates": candidates, "payload": repr(planned.payload)}
-    return HitsFile(path, {**about, "topics": experiment.asked.fingerprint, "doc_id": repr(describe_doc_id(doc_id))})
+    about: dict[str, Any] = {"collection": executor.collection, "candidates": candidates, "payload": repr(planned.payload)}
+    depends_on = executor.target().identify(planned.vectors) | identify_doc_id(doc_id)
+    check_known(path, depends_on)
+    about |= {"topics": experiment.asked.fingerprint, "doc_id": repr(describe_doc_id(doc_id)), "depends_on": depends_on}
+    return HitsFile(path, about)
 
 
 def _resolve_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Stage, ...]:
