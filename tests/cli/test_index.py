@@ -111,6 +111,11 @@ def test_models_from_folders_are_remembered_with_their_folders(corpus: Path, tmp
     )
     moved = succeeds("search", "train", "--path", tmp_path / "db", "-k", 1, "--dense", f"tiny@{tmp_path / 'moved'}")
     assert "train" in moved
+    other = run("search", "train", "--path", tmp_path / "db", "-k", 1, "--dense", f"other@{tmp_path / 'moved'}")
+    said = " ".join(other.err.split())
+    assert f"the vector 'dense' was filled by tiny@{folder}, and --dense embeds the query with other@" in said
+    same = run("search", "train", "--path", tmp_path / "db", "-k", 1, "--dense", f"tiny@{tmp_path / 'moved'}")
+    assert (same.code, same.err) == (0, "")
 
 
 def test_documents_are_read_several_batches_at_a_time_and_queries_alone(

@@ -12,9 +12,17 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from qdrant_rerank import StrategyError
+from qdrant_rerank import Nearest, PlanWarning, StrategyError, score
 from qdrant_rerank.errors import FitError
-from qdrant_rerank.learn import FeatureLog, OperatingPoint, calibrate_scores, fit_logistic, ranker_from_expression, write_log
+from qdrant_rerank.learn import (
+    Feature,
+    FeatureLog,
+    OperatingPoint,
+    calibrate_scores,
+    fit_logistic,
+    ranker_from_expression,
+    write_log,
+)
 from qdrant_rerank.learn._internals import Array, ScoreMap, fit_map, list_operating_points, measure_reliability, threshold_for
 from tests.learn.logs import big, planted
 from tests.support import refused
@@ -131,6 +139,19 @@ def test_topics_that_the_ranker_was_fitted_to_are_refused() -> None:
     ranker = fit_logistic(log, bootstrap=0)
     with pytest.raises(FitError, match=r"60 of the log's 60 topics are those that the ranker was fitted to \('t000'"):
         calibrate_scores(ranker, log)
+
+
+def test_another_feature_under_the_same_name_is_refused_and_other_candidates_are_warned_about() -> None:
+    fit, held = planted(1, 2000, 40).split(0.5)
+    ranker = fit_logistic(fit, bootstrap=0)
+    name = next(iter(ranker.features))
+    other = replace(held, features={**held.features, name: Feature(100 * score(name))})
+    with refused(StrategyError, f"other features under the ranker's names ({name!r})", "100.0 * score("):
+        calibrate_scores(ranker, other)
+    with refused(StrategyError, "other features"):  # whatever the scores
+        calibrate_scores(ranker, other, scores=ranker.margins(held))
+    with pytest.warns(PlanWarning, match="the log's candidates are .*limit=7.*, not those of the ranker"):
+        calibrate_scores(ranker, replace(held, candidates=(Nearest("dense", limit=7),)))
 
 
 def test_too_few_topics_and_wrong_scores_are_refused() -> None:

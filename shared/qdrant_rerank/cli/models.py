@@ -143,7 +143,13 @@ def give_encoders(
         warn(f"{', '.join(flags)}: nothing here searches such a vector")
     for name in named:
         info = schema.vectors[name]
-        model = normalise(info.kind, options.get(info.kind)) or _recall_model(name, info.kind, notes)
+        asked = normalise(info.kind, options.get(info.kind))
+        if asked is not None and name in notes and not _is_same(asked, notes[name]):
+            warn(
+                f"the vector {name!r} was filled by {notes[name]}, and {FLAGS[info.kind]} embeds the query with {asked}: "
+                "vectors of two models can't be compared, unless it is the same model under another name; leave the option out"
+            )
+        model = asked or _recall_model(name, info.kind, notes)
         if model is None:
             raise CommandError(
                 f"the collection {schema.collection!r} doesn't say what made its vector {name!r} ({info}): give "
@@ -176,6 +182,12 @@ def read_notes(client: QdrantClient, collection: str, policy: CommandRetries) ->
             return {str(name): str(model) for name, model in encoders.items()}
         case _:
             return {}
+
+
+def _is_same(asked: str, noted: str) -> bool:
+    """Whether both name the same model; one in a folder may have moved."""
+    (name, folder, _), (noted_name, noted_folder, _) = asked.partition("@"), noted.partition("@")
+    return asked == noted or (name == noted_name and bool(folder and noted_folder))
 
 
 def _recall_model(vector: str, kind: Kind, notes: Mapping[str, str]) -> str | None:

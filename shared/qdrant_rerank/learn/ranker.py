@@ -32,7 +32,7 @@ from .._internals import (
     parse_json,
     read_text,
 )
-from ..errors import FitError, FormatError
+from ..errors import FitError, FormatError, Lint, warn
 from ..evaluate._internals import Plain
 from ..expressions import Expression
 from ..ingest import requirements
@@ -413,7 +413,8 @@ def calibrate_scores(
 
     Raises:
         FitError: the log has topics that the ranker was fitted to, too few topics, or one class only.
-        StrategyError: the scores don't fit the log.
+        StrategyError: the scores don't fit the log, or a feature is another under the same name. Other candidates are a
+            warning (`other-candidates`).
         MissingExtra: scikit-learn isn't installed.
     """
     ranker, log = load_ranker(ranker, "calibrate_scores"), load_log(log, "calibrate_scores")
@@ -422,6 +423,21 @@ def calibrate_scores(
         raise FitError(
             f"{len(seen)} of the log's {len(log.topic_ids)} topics are those that the ranker was fitted to ({listed}): scores "
             "there are better than they will be; calibrate on others (log.split()), or let fit_logistic(calibration=…) do it"
+        )
+    if other := [name for name, feature in ranker.features.items() if log.features.get(name, feature) != feature]:
+        name = other[0]
+        raise StrategyError(
+            f"the log has other features under the ranker's names ({', '.join(map(repr, other))}): {name!r} is "
+            f"{brief(log.features[name])}, was {brief(ranker.features[name])}: log features=ranker.features"
+        )
+    if log.candidates != ranker.candidates:
+        listed = ", ".join(map(brief, log.candidates)) or "not known"
+        warn(
+            Lint(
+                "other-candidates",
+                f"the log's candidates are {listed}, not those of the ranker: its scores, and how many of the documents are "
+                "relevant, are others there, and so the calibration may not hold",
+            )
         )
     y = log.relevant(ranker.training.least_grade).astype(np.float64)
     margins = ranker.margins(log) if scores is None else np.asarray(scores, dtype=np.float64)
