@@ -18,7 +18,7 @@ import llama_index_qdrant_rerank
 import qdrant_rerank.errors
 from qdrant_rerank import Executor, Formula, Nearest, Query, Rerank, SearchOptions, field, from_json, param, score
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.models import Bm25
+from qdrant_rerank.models import Bm25, Cached, ScoreCache
 
 from . import worlds
 from .blocks import ROOT
@@ -103,6 +103,7 @@ PROVOKED: dict[str, Callable[[], Any]] = {
     "this strategy needs a reranker": lambda: _ask(Rerank(reads=10).over(_DENSE)),
     "the reranker would": lambda: _llama_index(reranker=worlds.shared_words),
     "… has score,": lambda: _ask(_DENSE, reranker=_Nameless()),
+    "scores of … can't be kept": lambda: Cached(lambda query, texts: [1.0], ScoreCache()),
     "the model returned": lambda: _ask(Rerank(reads=10).over(_DENSE), reranker=lambda query, texts: [1.0]),
     "none of the": _wrong_payload,
     "… needs an": _without_edge,
