@@ -29,7 +29,8 @@ _NO_RESULT: Final = "process cancelled by service"
 _OWN_FAULTS: Final = ("Service runtime error", "Operation cancelled")  # what the engine says of itself, not of the request
 _OWNED: Final = (
     "another process or another EdgeClient has the collection open, and a collection on disk has one owner at a time. "
-    "Close the other one, share one client, or run a Qdrant server"
+    "Close the other one (in a notebook that is often the retriever or client of an earlier run: call its close()), share one "
+    "client, or run a Qdrant server"
 )
 _PANIC: Final = "PanicException"  # a bug of the engine; of a type of its own, which can't be imported
 
