@@ -229,8 +229,8 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
             yield Lint("not-recommended", f"when these coefficients were fitted, {better} did as well or better: use that")
         if fitted is not None and not self.trust and (doubt := text_doubt(fitted.text, target)):
             yield Lint("other-text", doubt)
-        if fitted is not None and not self.trust:
-            yield from fitted.doubts(self.compared, target)
+        if fitted is not None and not self.trust and self.using is not None:  # without a vector, a problem says so
+            yield from fitted.doubts(self.using, target)
         if self.seed_count > MANY_SEEDS:
             slower = f", and the native query makes {self.seed_count**2} comparisons a point" if self.native else ""
             yield Lint(
