@@ -168,7 +168,7 @@ def nameless(text: str = "") -> Callable[..., Any]:
         Limited(nameless(), documents=3),
         from_compressor(Drops()),
     ],
-    ids=str,
+    ids=["lambda", "closure", "partial", "similarity", "maxsim", "limited", "compressor"],
 )
 def test_models_that_nothing_tells_from_others_are_not_cached(model: Any) -> None:
     assert as_reranker(model).fingerprint is None
