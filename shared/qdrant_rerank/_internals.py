@@ -87,8 +87,8 @@ if TYPE_CHECKING:
     from .steps import Vectors, adrive, arun, drive, run, run_calls, together, watch
     from .threads import AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, inherits
     from .threads import use_workers
-    from .trained import FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, kind_of
-    from .trained import leaves, psi, shift
+    from .trained import FAR, MOVED, Reference, Trained, TrainedFeature, TrainedVector, by_chance, find_missing, has, instead
+    from .trained import kind_of, leaves, psi, shift
     from .values import Bar, as_table, brief, call, check_counts, clip_text, identify, in_batches, is_finite, is_number
     from .values import is_whole, list_few, literal, model_name, qualname_of, share_arguments
 else:
@@ -156,7 +156,7 @@ else:
             "query": "Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict",
             "request_parts": "conditions_of, models_within, parts_of, restricts, strict_limits",
             "rerank": "BEYOND, Candidate, DocumentReranker, MUTE, MissingText, READ, Unread, warn_of_distances",
-            "trained": "names_points, random_points, FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, "
+            "trained": "names_points, random_points, FAR, MOVED, Reference, Trained, TrainedFeature, TrainedVector, by_chance, "
             "find_missing, has, instead, kind_of, leaves, psi, shift",
             "schema": "Kind as VectorKind, ask_node_schema",
             "search": "contradicts, guard, read_batch, read_points, search",

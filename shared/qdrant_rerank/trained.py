@@ -142,19 +142,50 @@ class TrainedFeature:
         return shift(self.reference, self.of(payloads, view), find_missing(self.reads, payloads), self.is_nullable)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainedVector:
+    """A vector by which the candidates of the training were found; scores by another distance or model mean something else.
+
+    Attributes:
+        name: the vector's.
+        size: numbers in it; None for sparse vectors.
+        distance: how it was compared, e.g. "Cosine"; None for sparse vectors.
+        encoder: the fingerprint of the model that embedded the queries; None where nothing tells it from others.
+    """
+
+    name: str
+    size: int | None = None
+    distance: str | None = None
+    encoder: str | None = None
+
+    @classmethod
+    def of(cls, name: str, target: Target) -> TrainedVector:
+        """The vector of this name as it is in a collection, and the model that embeds queries for it."""
+        info, known = target.schema.vectors.get(name), target.fingerprints
+        return cls(
+            name=name,
+            size=None if info is None else info.size,
+            distance=None if info is None or info.distance is None else info.distance.value,
+            encoder=known.encoder(name) if known.present(name) else None,
+        )
+
+
 @dataclass(frozen=True)
 class Trained:
-    """What a formula was trained on: plans then look at a sample of the collection.
+    """What a formula was trained on: plans compare it with the collection, and with a sample of its points.
 
-    A plan refuses a collection of which no point has a payload key that the formula reads, and warns where values have moved.
+    A plan refuses a collection of which no point has a payload key that the formula reads, one that compares vectors by
+    another distance, and another embedding model; it warns where values have moved.
 
     Attributes:
         features: those that read the payload alone, with their distributions.
         calibrated: whether the score is a probability of relevance, fitted to topics of its own.
+        vectors: those by which the candidates were found.
     """
 
     features: tuple[TrainedFeature, ...] = ()
     calibrated: bool = dataclasses.field(default=False, compare=False)  # older files are without it, and as good
+    vectors: tuple[TrainedVector, ...] = ()
 
 
 def psi(then: Sequence[float], now: Sequence[float], least: float = _LEAST_SHARE) -> float:
@@ -321,6 +352,25 @@ def field_problems(sample: Sample, collection: str) -> Iterator[str]:
             f"({len(sample.payloads)} random points were looked at{listed}): it was trained on another collection, or the "
             "payload has changed. strategy.uncheck(), or Formula.load(path, checked=False), runs it all the same"
         )
+
+
+def vector_problems(trained: Trained, used: Iterable[str], target: Target) -> Iterator[str]:
+    """Vectors among those `used` that aren't as in training, of what both sides know."""
+    names = set(used)
+    for then in trained.vectors:
+        now = TrainedVector.of(then.name, target)
+        pairs = [
+            ("size", then.size, now.size),
+            ("distance", then.distance, now.distance),
+            ("embedding model", then.encoder, now.encoder),
+        ]
+        for what, was, here in pairs if then.name in names else ():
+            if was is not None and here is not None and was != here:
+                yield (
+                    f"the learned formula was trained with the {what} {was!r} for the vector {then.name!r}, and here it is "
+                    f"{here!r}: scores mean something else, and so do probabilities. Fit it again; strategy.uncheck(), or "
+                    "Formula.load(path, checked=False), runs it all the same"
+                )
 
 
 def drift_warnings(trained: Trained, expression: Expression, sample: Sample, view: View) -> Iterator[Lint]:

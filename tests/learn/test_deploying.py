@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ from qdrant_rerank import (
 from qdrant_rerank._internals import Reference, TrainedFeature, by_chance, shift
 from qdrant_rerank.errors import FormatError
 from qdrant_rerank.expressions import datetime_field, geo_distance
-from qdrant_rerank.learn import Category, Feature, LearnedRanker, Trained, fit_logistic, log_features
+from qdrant_rerank.learn import Category, Feature, LearnedRanker, Trained, fit_logistic, log_features, read_log, write_log
 from tests.engines import current
 from tests.learn.logs import CANDIDATES, FEATURES, POINTS, asked, local, world
 from tests.support import CountingClient, refused
@@ -101,6 +102,67 @@ def test_the_refusal_goes_through_whatever_stands_above_the_formula(file: Path, 
     for strategy in (Mmr("dense").over(learned), Rerank(reads=5).over(learned)):
         with refused(PlanError, "reads 'popularity'"):
             other.plan(strategy)
+
+
+def embedded_by(executor: Executor, model: str) -> Executor:
+    """The same collection, whose queries a model of this fingerprint embeds for the vector "dense"."""
+
+    def embed(text: str) -> list[float]:
+        raise AssertionError("queries have their vectors")
+
+    embed.fingerprint = model  # type: ignore[attr-defined]
+    return Executor(executor.clients.sync(), "films", encoders={"dense": embed})
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_another_embedding_model_than_that_of_the_training_is_refused(tmp_path: Path, other: Executor, ending: str) -> None:
+    _, topics, qrels = local()
+    log = log_features(embedded_by(other, "e5:1"), CANDIDATES, topics, qrels, FEATURES, path=tmp_path / "first.jsonl")
+    write_log(log, path := tmp_path / f"log.{ending}")
+    assert [read_log(each).vectors for each in (path, tmp_path / "first.jsonl")] == [log.vectors] * 2
+    assert [each.encoder for each in log.vectors if each.name == "dense"] == ["FunctionEncoder(function=e5:1)"]
+    fit_logistic(read_log(path), bootstrap=0).save(file := tmp_path / "ranker.json")
+    for strategy in (load(file), LearnedRanker.load(file).strategy, Rerank(reads=5).over(load(file))):
+        with refused(PlanError, "for the vector 'dense', and here it is", "function=e5:1", "function=minilm:2"):
+            embedded_by(other, "minilm:2").plan(strategy)
+    for executor in (embedded_by(other, "e5:1"), other):  # nothing tells which model made a query's own vectors
+        executor.plan(load(file))
+    embedded_by(other, "minilm:2").plan(load(file).uncheck())
+    with_client = LearnedRanker.load(file).formula.over(*CANDIDATES).on_client()
+    with refused(PlanError, "embedding model"):
+        embedded_by(other, "minilm:2").plan(with_client)
+
+
+@pytest.mark.filterwarnings("ignore:the collection 'far' is empty:qdrant_rerank.PlanWarning")
+def test_another_distance_than_that_of_the_training_is_refused(ranker: LearnedRanker, file: Path, other: Executor) -> None:
+    client = other.clients.sync()
+    there = client.get_collection("films").config.params
+    assert isinstance(there.vectors, dict)
+    vectors = {**there.vectors, "dense": there.vectors["dense"].model_copy(update={"distance": models.Distance.EUCLID})}
+    client.create_collection("far", vectors_config=vectors, sparse_vectors_config=there.sparse_vectors)
+    with refused(PlanError, "with the distance 'Cosine' for the vector 'dense', and here it is 'Euclid'", "uncheck()"):
+        Executor(client, "far").plan(load(file))
+    [_, bm25] = CANDIDATES
+    assert [each.name for each in ranker.training.vectors] == ["bm25", "dense"]
+    trained = Trained(vectors=ranker.training.vectors)
+    Executor(client, "far").plan(Formula(score("bm25"), trained=trained).over(bm25))  # doesn't search by that vector
+
+
+def test_rankers_and_logs_of_before_know_no_vectors(file: Path, tmp_path: Path) -> None:
+    text = json.loads(file.read_text("utf-8"))
+    del text["training"]["vectors"], text["strategy"]["trained"]["vectors"]
+    (old := tmp_path / "old.json").write_text(json.dumps(text), "utf-8")
+    assert LearnedRanker.load(old).training.vectors == ()
+
+
+@pytest.mark.parametrize("vectors", [3, [3], [{"size": 3}]])
+def test_a_log_whose_vectors_are_something_else_is_refused(ranker: LearnedRanker, tmp_path: Path, vectors: Any) -> None:
+    executor, topics, qrels = local()
+    write_log(log_features(executor, CANDIDATES, topics, qrels, FEATURES), path := tmp_path / "log.csv")
+    about = Path(f"{path}.meta.json")
+    about.write_text(json.dumps({**json.loads(about.read_text("utf-8")), "vectors": vectors}), "utf-8")
+    with refused(FormatError, "not by which vectors candidates were found"):
+        read_log(path)
 
 
 async def test_async_executors_refuse_alike(file: Path, other: Executor) -> None:
@@ -378,7 +440,8 @@ def test_a_ranker_with_a_category_keeps_it(ranker: LearnedRanker) -> None:
     known = Reference((0.0,), (0.5, 0.5))
     formula = replace(ranker, features={"genre": genre}, reference={"genre": known, "gone": known}).formula
     assert formula.trained == Trained(
-        (TrainedFeature(name="genre", category="genre", values=("drama", "war"), reference=known),)
+        (TrainedFeature(name="genre", category="genre", values=("drama", "war"), reference=known),),
+        vectors=ranker.training.vectors,
     )
 
 
@@ -387,7 +450,7 @@ def test_a_ranker_with_a_category_keeps_it(ranker: LearnedRanker) -> None:
     [
         (
             '{"kind": "trained", "feature": []}',
-            "trained has no 'feature'; it has features, calibrated: did you mean 'features'",
+            "trained has no 'feature'; it has features, calibrated, vectors: did you mean 'features'",
         ),
         ('{"kind": "trained_feature"}', "unknown kind of record of training 'trained_feature'"),
         ('{"kind": "trained", "features": {}}', "expected a list"),

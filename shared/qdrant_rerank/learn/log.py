@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import StrategyError
-from .._internals import Reference
+from .._internals import Reference, TrainedVector
 from ..errors import FitError
 from ..evaluate._internals import Plain, frame
 from ..stages import Stage
@@ -59,6 +59,7 @@ class FeatureLog:
         values: shape (n, number of features).
         reference: how payload features are distributed over all stored points, by name.
         coverage: what the log leaves out.
+        vectors: those by which the candidates were found; () if that isn't known.
 
     Raises:
         StrategyError: the columns differ in length.
@@ -74,6 +75,7 @@ class FeatureLog:
     values: NDArray[np.float64]
     reference: Mapping[str, Reference] = field(default_factory=dict[str, Reference])
     coverage: LogCoverage = field(default_factory=LogCoverage)
+    vectors: tuple[TrainedVector, ...] = ()
 
     def __post_init__(self) -> None:
         size, width = len(self.topics), len(self.features)
@@ -155,6 +157,7 @@ def assemble_log(
     topics: Sequence[TopicRows],
     reference: Mapping[str, Reference],
     coverage: LogCoverage,
+    vectors: tuple[TrainedVector, ...] = (),
 ) -> FeatureLog:
     """The log of these topics, which complete its `coverage`."""
     rows = [row for topic in topics for row in topic.rows]
@@ -168,6 +171,7 @@ def assemble_log(
         weights=np.array([row[3] for row in rows], dtype=np.float64),
         values=np.array([row[4:] for row in rows], np.float64).reshape(len(rows), len(features)),  # None becomes NaN
         reference=reference,
+        vectors=vectors,
     )
     with_rows = [topic for topic in topics if topic.rows]
     relevant = set(log.topics[log.relevant()].tolist())

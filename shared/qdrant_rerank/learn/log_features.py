@@ -34,6 +34,7 @@ from .._internals import (
     Points,
     ScoreSource,
     Search,
+    TrainedVector,
     candidate_scores,
     check_counts,
     check_known,
@@ -158,10 +159,12 @@ def log_features(
     executor.plan(prepared.formula.on_client(), options)  # each candidate is searched by itself, as there
     check_computable(made, prepared.formula, asked, target)
     labels = Labels(qrels, unjudged, negatives, missed, seed, pair_weights or {}, doc_id)
+    vectors = tuple(TrainedVector.of(name, target) for name in sorted(prepared.formula.needs()))
     depends_on = target.identify(prepared.formula.needs()) | identify_doc_id(doc_id)
     if path is not None:
         check_known(path, depends_on)
     header = _header(prepared, made, topics, labels, now or dt.datetime.now(dt.UTC), target, depends_on)
+    header["vectors"] = [asdict(each) for each in vectors]
     with closing(LogStream(None if path is None else _check_jsonl(path), header)) as stream:
         resumed, found, moment = bool(stream.done), FoundKeys(made), dt.datetime.fromisoformat(stream.header["now"])
         asking = Logging(executor, prepared, made, labels, target, moment, found, policy)
@@ -173,7 +176,7 @@ def log_features(
         stream.finish({"reference": {name: one.as_dict() for name, one in reference.items()}})
     coverage = LogCoverage(unjudged=tuple(topic.id for topic in topics if not qrels.grades.get(topic.id)), failed=asking.failed)
     done = [stream.done[topic.id] for topic in asked if topic.id in stream.done]
-    return assemble_log(made, tuple(candidates), done, reference, coverage)
+    return assemble_log(made, tuple(candidates), done, reference, coverage, vectors)
 
 
 def _check_options(unjudged: str, missed: str, sample: int, batch_size: int) -> None:

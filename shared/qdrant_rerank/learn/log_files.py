@@ -12,7 +12,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,6 +25,7 @@ from .._internals import (
     JournalKind,
     Record,
     Reference,
+    TrainedVector,
     brief,
     check_version,
     lines_of,
@@ -96,8 +97,9 @@ def read_log(path: Where) -> FeatureLog:
     references = _part(dict[str, Any], meta.get("reference", {}), "how features are distributed", about)
     reference = {name: _part(Reference, one, "how a feature is distributed", about) for name, one in references.items()}
     candidates = candidates_from_json(meta.get("candidates"), about)
+    vectors = _part(tuple[TrainedVector, ...], meta.get("vectors", []), "by which vectors candidates were found", about)
     try:
-        log = assemble_log(features, candidates, groups, reference, LogCoverage())
+        log = assemble_log(features, candidates, groups, reference, LogCoverage(), vectors)
     except (TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"a grade, a weight or a feature is no number: {error}", path) from error
     if "coverage" not in meta:
@@ -115,6 +117,7 @@ def _meta(log: FeatureLog) -> dict[str, Any]:
         "candidates": candidates_json(log.candidates),
         "reference": {name: one.as_dict() for name, one in log.reference.items()},
         "coverage": log.coverage.as_dict(),
+        "vectors": [asdict(each) for each in log.vectors],
     }
 
 
@@ -236,7 +239,7 @@ def _read_parquet(path: Where) -> tuple[dict[str, Any], list[TopicRows]]:
 
 def _part(kind: type[T], value: Any, what: str, path: Where, keys: Iterable[str] = ()) -> T:
     try:
-        if not set(keys) <= value.keys():
+        if keys and not set(keys) <= value.keys():
             raise ValueError("a key is missing")
         return TypeAdapter(kind).validate_python(value)
     except (AttributeError, ValueError) as error:  # pydantic's is a ValueError

@@ -24,6 +24,7 @@ from .._internals import (
     Sigmoid,
     Trained,
     TrainedFeature,
+    TrainedVector,
     brief,
     check_version,
     did_you_mean,
@@ -117,6 +118,7 @@ class Training(Plain):
         missed: how many relevant documents no candidate found, and so no formula can.
         made: when, RFC 3339.
         versions: of the libraries.
+        vectors: those by which the log's candidates were found.
     """
 
     fingerprint: str
@@ -129,6 +131,7 @@ class Training(Plain):
     missed: int = 0
     made: str = ""
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    vectors: tuple[TrainedVector, ...] = ()
 
     @classmethod
     def of(
@@ -146,6 +149,7 @@ class Training(Plain):
             missed=sum(map(len, log.coverage.missed.values())),
             made=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             versions={"qdrant-rerank": __version__, **{name: importlib.metadata.version(name) for name in packages}},
+            vectors=log.vectors,
         )
 
 
@@ -208,7 +212,7 @@ class LearnedRanker:
     @property
     def formula(self) -> Formula:
         """The formula without its candidates: `ranker.formula.over(…)`. Plans compare the collection with its training."""
-        trained = Trained(tuple(self._trained_features()), calibrated=self.calibration.method != "none")
+        trained = Trained(tuple(self._trained_features()), self.calibration.method != "none", self.training.vectors)
         return Formula(self.expression, trained=trained)
 
     def _trained_features(self) -> Iterator[TrainedFeature]:

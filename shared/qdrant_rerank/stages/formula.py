@@ -63,7 +63,7 @@ from ..search import search
 from ..serialise import load
 from ..steps import Flow, Points, Request, together
 from ..strategies import Latest, Stage, Strategy
-from ..trained import Trained, drift_warnings, field_problems, sample_payloads
+from ..trained import Trained, drift_warnings, field_problems, sample_payloads, vector_problems
 from ..values import brief
 from .client_ranking import (
     Summands,
@@ -302,6 +302,8 @@ class Formula(Stage, kind="formula"):
             yield from self._flattering_defaults(target.schema)
         yield from path_problems(self.expression)
         yield from self.sample_problems(target)
+        if self.trained is not None:
+            yield from vector_problems(self.trained, self.needs(), target)
 
     def own_problems(self, target: Target) -> Iterator[str]:
         yield from self.find_reading_problems(target)
