@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import warnings
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +34,7 @@ from qdrant_rerank._internals import Search, Trained, hide_values
 from qdrant_rerank.errors import PlanError
 from qdrant_rerank.expressions import rerank_score
 from qdrant_rerank.ingest import ensure_indexes
-from tests.engines import open_client
+from tests.engines import current, open_client
 from tests.support import CountingClient
 
 ASKED = Query("q", vectors={"": [1.0, 0.0]}, params={"taste": {"rail": 1.0}, "mixed": {"rail": 1.0, 3: 1.0}})
@@ -379,9 +382,20 @@ def test_nothing_is_said_of_few_points_of_indexed_keys_of_texts_and_of_what_was_
     assert told(Executor(client, "docs"), learned) == []
 
 
-@pytest.mark.engines("server", "edge", reason="local mode has no payload indexes")
-def test_a_key_whose_index_holds_a_point_is_for_rare_values_and_an_empty_index_hides_no_mistake() -> None:
-    indexed = filled(open_client())
+@pytest.fixture
+def indexed(tmp_path: Path) -> Iterator[Any]:
+    """An engine that has payload indexes: local mode has none."""
+    if current().kind != "local":
+        yield filled(open_client())
+        return
+    pytest.importorskip("qdrant_edge")
+    from qdrant_rerank.edge import EdgeClient
+
+    with closing(EdgeClient(tmp_path / "edge")) as client:
+        yield filled(client)
+
+
+def test_a_key_whose_index_holds_a_point_is_for_rare_values_and_an_empty_index_hides_no_mistake(indexed: Any) -> None:
     indexed.create_payload_index("docs", "boost", models.PayloadSchemaType.FLOAT, wait=True)
     [message] = told(Executor(indexed, "docs"), over(score() + field("boost", default=0)))
     assert "has 'boost'" in message
@@ -389,9 +403,7 @@ def test_a_key_whose_index_holds_a_point_is_for_rare_values_and_an_empty_index_h
     assert told(Executor(indexed, "docs"), over(score() + field("boost", default=0))) == []
 
 
-@pytest.mark.engines("server", "edge", reason="local mode has no payload indexes")
-def test_a_whole_number_finds_floats_by_an_integer_index() -> None:
-    indexed = filled(open_client())
+def test_a_whole_number_finds_floats_by_an_integer_index(indexed: Any) -> None:
     wrong = SearchOptions(limit=5, filter=matching("metadata.rating", models.MatchValue(value=777)))
     assert len(told(Executor(indexed, "docs"), Nearest(), wrong)) == 1
     indexed.create_payload_index("docs", "metadata.rating", models.PayloadSchemaType.INTEGER, wait=True)

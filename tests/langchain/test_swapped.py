@@ -270,6 +270,7 @@ def test_the_schema_of_a_config_is_published() -> None:
 # Traces
 
 
+@pytest.mark.filterwarnings("ignore:no point of 'docs' has 'metadata.tenant':qdrant_rerank.PlanWarning")
 async def test_traces_carry_strategy_k_collection_and_the_filters_keys() -> None:
     runs = RunCollectorCallbackHandler()
     mine = must("tenant", "acme")

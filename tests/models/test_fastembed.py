@@ -216,6 +216,7 @@ def test_documents_are_read_several_batches_at_a_time_and_stay_what_they_are(
 
     def failing(self: TextEmbedding, texts: Any, **options: Any) -> Any:
         read.append(texts)
+        time.sleep(0.01)  # as long as it takes to notice, on a busy machine too
         raise RuntimeError("no memory")
 
     read: list[Any] = []

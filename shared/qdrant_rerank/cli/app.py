@@ -38,7 +38,7 @@ TASKS: Final = {
     },
     "Search": {
         "search": "Search a collection, and rank what is found by a strategy that Qdrant runs, in one request, or by a model.",
-        "plan": "Show what a strategy will ask of Qdrant, without asking it.",
+        "plan": "Show what a strategy will ask of Qdrant, without searching.",
         "mcp": "Serve a collection to agents as tools: search, explain, schema, over the Model Context Protocol.",
     },
     "Measure": {

@@ -144,11 +144,6 @@ def give_encoders(
     for name in named:
         info = schema.vectors[name]
         asked = normalise(info.kind, options.get(info.kind))
-        if asked is not None and name in notes and not _is_same(asked, notes[name]):
-            warn(
-                f"the vector {name!r} was filled by {notes[name]}, and {FLAGS[info.kind]} embeds the query with {asked}: "
-                "vectors of two models can't be compared, unless it is the same model under another name; leave the option out"
-            )
         model = asked or _recall_model(name, info.kind, notes)
         if model is None:
             raise CommandError(
@@ -160,6 +155,11 @@ def give_encoders(
             encoders[name] = load_encoder(info.kind, model, partial(check_vector, name, info=info))
         except QueryError as error:
             raise CommandError(f"{FLAGS[info.kind]} {model} doesn't fit the collection: {error}") from error
+        if asked is not None and name in notes and not _is_same(asked, notes[name]):
+            warn(
+                f"the vector {name!r} was filled by {notes[name]}, and {FLAGS[info.kind]} embeds the query with {asked}: "
+                "vectors of two models can't be compared, unless it is the same model under another name; leave the option out"
+            )
     executor.encoders = Encoders(encoders)
 
 
