@@ -6,6 +6,7 @@ import datetime as dt
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -282,8 +283,16 @@ FILTERED: dict[str, tuple[models.Filter, str | None]] = {
 }
 
 
+def skip_where_local_mode_is_old(case: str) -> None:
+    """Skip cases that local mode of qdrant-client 1.17 answers as Python compares values: True is 1, and 777 is 777.0."""
+    otherwise = {"a text for numbers", "a number for true", "a whole number for floats", "metadata.new"}
+    if case in otherwise and current().kind == "local" and version("qdrant-client").startswith("1.17."):
+        pytest.skip("local mode of qdrant-client 1.17 compares as Python does")
+
+
 @pytest.mark.parametrize("name", FILTERED)
 def test_a_filter_that_lets_nothing_through_is_looked_at(client: Any, name: str) -> None:
+    skip_where_local_mode_is_old(name)
     filter, said = FILTERED[name]
     found = told(Executor(client, "docs"), Nearest(), SearchOptions(limit=5, filter=filter))
     assert len(found) == (said is not None)
@@ -297,6 +306,7 @@ def test_groups_by_a_key_that_is_nowhere_are_told(client: Any) -> None:
 
 @pytest.mark.parametrize("key", ["metadata.rating", "metadata.new", "metadata.author"])
 def test_groups_by_what_makes_none_are_told(client: Any, key: str) -> None:
+    skip_where_local_mode_is_old(key)
     [message] = told(Executor(client, "docs"), Nearest(), SearchOptions(limit=5, group_by=key))
     assert "the call's group_by takes whole numbers and texts there: it leaves each of them out; " in message
     assert told(Executor(client, "docs"), Nearest(), SearchOptions(limit=5, group_by="metadata.pages")) == []
@@ -336,8 +346,10 @@ def test_making_indexes_tells_of_keys_that_no_point_has_and_of_values_of_another
 
 
 def test_langchain_tells_of_a_match_of_another_type_and_describe_of_keys_before_any_query(client: Any) -> None:
-    langchain = pytest.importorskip("langchain_qdrant_rerank")
-    retriever = langchain.QdrantRerankRetriever(
+    pytest.importorskip("langchain_core")
+    import langchain_qdrant_rerank as langchain
+
+    retriever: Any = langchain.QdrantRerankRetriever(
         client=client, collection_name="docs", encoders={"": lambda text: [1.0, 0.0]}, payload="flat", strategy=Nearest()
     )
     filter = matching("metadata.pages", models.MatchValue(value="103"))
@@ -347,10 +359,12 @@ def test_langchain_tells_of_a_match_of_another_type_and_describe_of_keys_before_
 
 
 def test_llama_index_tells_of_a_match_of_another_type_and_describe_of_keys_before_any_query(client: Any) -> None:
-    llama_index = pytest.importorskip("llama_index_qdrant_rerank")
+    pytest.importorskip("llama_index.core")
     from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
 
-    retriever = llama_index.QdrantRerankRetriever(
+    import llama_index_qdrant_rerank as llama_index
+
+    retriever: Any = llama_index.QdrantRerankRetriever(
         client=client, collection_name="docs", encoders={"": lambda text: [1.0, 0.0]}, payload="flat", strategy=Nearest()
     )
     filters = MetadataFilters(filters=[MetadataFilter(key="metadata.pages", value="103")])
