@@ -45,6 +45,11 @@ class VectorInfo:
     distance: models.Distance | None = None
     idf: bool = False
 
+    @property
+    def distance_name(self) -> str | None:
+        """The distance's name, e.g. "Cosine", as files have it; None for sparse vectors."""
+        return None if self.distance is None else self.distance.value
+
     @cached_property
     def is_distance(self) -> bool:
         """Whether scores are distances: lower is better."""

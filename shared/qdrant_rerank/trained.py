@@ -31,7 +31,7 @@ from .points import root_keys
 from .query import Sample, SearchOptions, Target, both
 from .schema import Schema
 from .steps import Flow, Search
-from .values import brief
+from .values import brief, find_changes
 
 Array = NDArray[np.float64]
 Payloads = Sequence[Mapping[str, Any]]
@@ -161,12 +161,18 @@ class TrainedVector:
     @classmethod
     def of(cls, name: str, target: Target) -> TrainedVector:
         """The vector of this name as it is in a collection, and the model that embeds queries for it."""
-        info, known = target.schema.vectors.get(name), target.fingerprints
-        return cls(
-            name=name,
-            size=None if info is None else info.size,
-            distance=None if info is None or info.distance is None else info.distance.value,
-            encoder=known.encoder(name) if known.present(name) else None,
+        info = target.schema.vectors[name]
+        return cls(name=name, size=info.size, distance=info.distance_name, encoder=target.fingerprints.encoder(name))
+
+    def find_changes(self, target: Target) -> Iterator[tuple[str, object, object]]:
+        """What of it is otherwise in a collection, or with the models here; see `values.find_changes`."""
+        info = target.schema.vectors.get(self.name)
+        yield from find_changes(
+            [
+                ("size", self.size, lambda: info and info.size),
+                ("distance", self.distance, lambda: info and info.distance_name),
+                ("embedding model", self.encoder, lambda: target.fingerprints.encoder(self.name)),
+            ]
         )
 
 
@@ -358,19 +364,12 @@ def vector_problems(trained: Trained, used: Iterable[str], target: Target) -> It
     """Vectors among those `used` that aren't as in training, of what both sides know."""
     names = set(used)
     for then in trained.vectors:
-        now = TrainedVector.of(then.name, target)
-        pairs = [
-            ("size", then.size, now.size),
-            ("distance", then.distance, now.distance),
-            ("embedding model", then.encoder, now.encoder),
-        ]
-        for what, was, here in pairs if then.name in names else ():
-            if was is not None and here is not None and was != here:
-                yield (
-                    f"the learned formula was trained with the {what} {was!r} for the vector {then.name!r}, and here it is "
-                    f"{here!r}: scores mean something else, and so do probabilities. Fit it again; strategy.uncheck(), or "
-                    "Formula.load(path, checked=False), runs it all the same"
-                )
+        for what, was, here in then.find_changes(target) if then.name in names else ():
+            yield (
+                f"the learned formula was trained with the {what} {was!r} for the vector {then.name!r}, and here it is "
+                f"{here!r}: scores mean something else, and so do probabilities. Fit it again; strategy.uncheck(), or "
+                "Formula.load(path, checked=False), runs it all the same"
+            )
 
 
 def drift_warnings(trained: Trained, expression: Expression, sample: Sample, view: View) -> Iterator[Lint]:

@@ -242,6 +242,16 @@ def share_arguments(source: Callable[P, object]) -> Callable[[Callable[..., R]],
     return share
 
 
+def find_changes(known: Iterable[tuple[str, object, Callable[[], object]]]) -> Iterator[tuple[str, object, object]]:
+    """What isn't as it was, of what both sides know: what it is, what it was, and what it is now.
+
+    Each comes with a function for what it is now, as that of a model may read its folder; it is called only where it was known.
+    """
+    for what, was, look in known:
+        if was is not None and (now := look()) is not None and now != was:
+            yield what, was, now
+
+
 _MODEL_FILES: Final = {".safetensors", ".json", ".txt", ".model"}  # weights; tokenizers and settings
 _FASTER_OR_SLOWER: Final = {"threads", "batch_size", "options", "parallel", "timeout", "seconds", "attempts"}
 _NAMES: Final = ("model_name", "model", "model_id", "deployment")
@@ -292,9 +302,8 @@ def identify(value: object) -> str | None:
         return owner and f"{owner}.{value.__name__}"
     if is_dataclass(value) and not isinstance(value, type):
         return _identify_dataclass(value)
-    whose: Any = value if hasattr(value, "__qualname__") else type(value)
-    name = f"{whose.__module__}.{whose.__qualname__}"
-    if whose is not value:
+    name = qualname_of(value)
+    if not hasattr(value, "__qualname__"):
         return _identify_object(value, name)
     return None if "<" in name else name  # a lambda, or a function within one, whose variables nobody sees
 

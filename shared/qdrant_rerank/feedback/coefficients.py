@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -17,7 +17,7 @@ from ..errors import FormatError, Lint, StrategyError
 from ..jsonlines import line_of, parse_json, read_text, take_version, with_version
 from ..payload import TextSource
 from ..query import Target
-from ..values import is_finite, is_whole
+from ..values import find_changes, is_finite, is_whole
 
 Mode: TypeAlias = Literal["precision", "recall"]
 Verdict: TypeAlias = Literal["plain", "rerank", "feedback"]
@@ -81,22 +81,18 @@ class Provenance:
 
     def differences(self, mode: Mode, seeds: int, using: str, target: Target) -> Iterator[str]:
         """The differences from this provenance, of what both sides know."""
-        info = target.schema.vectors.get(using)
-        distance = None if info is None or info.distance is None else info.distance.value
-        pairs: list[tuple[str, Any, Any]] = [
-            ("the mode", self.mode, mode),
-            ("the number of seeds", self.seeds, seeds),
-            ("the vector", self.vector, using),
-            ("the vector's size", self.size, None if info is None else info.size),
-            ("the distance", self.distance, distance),
+        info, known = target.schema.vectors.get(using), target.fingerprints
+        fitted: list[tuple[str, object, Callable[[], object]]] = [
+            ("the mode", self.mode, lambda: mode),
+            ("the number of seeds", self.seeds, lambda: seeds),
+            ("the vector", self.vector, lambda: using),
+            ("the vector's size", self.size, lambda: info and info.size),
+            ("the distance", self.distance, lambda: info and info.distance_name),
+            ("the reranker", self.reranker, known.reranker),
+            ("the embedding model", self.encoder, lambda: info and known.encoder(using)),
         ]
-        if self.reranker is not None:
-            pairs.append(("the reranker", self.reranker, target.fingerprints.reranker()))
-        if self.encoder is not None and info is not None:
-            pairs.append(("the embedding model", self.encoder, target.fingerprints.encoder(using)))
-        for what, fitted, here in pairs:
-            if fitted is not None and here is not None and fitted != here:
-                yield f"{what} is {here!r}, was {fitted!r}"
+        for what, was, here in find_changes(fitted):
+            yield f"{what} is {here!r}, was {was!r}"
 
     def doubts(self, using: str, target: Target) -> Iterator[Lint]:
         """The models that can't be compared with those of the fit, as nothing tells them from others here, or did there."""

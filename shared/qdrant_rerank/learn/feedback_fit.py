@@ -336,7 +336,7 @@ class FeedbackTask:
             reranker=target.fingerprints.reranker(),
             vector=strategy.compared,
             size=info.size,
-            distance=None if info.distance is None else info.distance.value,
+            distance=info.distance_name,
             encoder=target.fingerprints.encoder(strategy.compared),
             text=target.payload.source,
             data=hashlib.sha256(json.dumps(self.distinct).encode()).hexdigest()[:16],
