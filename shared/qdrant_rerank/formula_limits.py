@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from qdrant_client import models
 
 from .errors import Lint
-from .expressions.inspect import PayloadKey, conditions, field_conditions, payload_keys, walk
+from .expressions.inspect import PayloadKey, conditions, field_conditions, payload_keys, walk, write_reader
 from .expressions.nodes import CandidateScore, Expression, Field, GeoDistance, Raw
 from .expressions.view import path_problem, quote
 from .expressions.wire import DIGITS, digits
@@ -40,7 +40,6 @@ _HIDDEN_BY: Final = {
     _Type.DATETIME: ("date", (_Type.FLOAT, _Type.INTEGER, _Type.BOOL, _Type.GEO, _Type.UUID)),
     _Type.GEO: ("place", (_Type.FLOAT, _Type.INTEGER, _Type.KEYWORD, _Type.DATETIME, _Type.BOOL, _Type.UUID)),
 }
-_READ_BY: Final = {_Type.FLOAT: "field({!r})", _Type.DATETIME: "datetime_field({!r})", _Type.GEO: "geo_distance(…, {!r})"}
 
 
 def index_problems(expression: Expression, schema: Schema) -> Iterator[str]:
@@ -63,9 +62,10 @@ def _find_hidden(key: PayloadKey, index: models.PayloadSchemaType, schema: Schem
     if key.index is None or key.index not in _HIDDEN_BY:
         return
     what, hiding = _HIDDEN_BY[key.index]
-    reads = f"{_READ_BY[key.index].format(key.key)} reads a {what}, but the collection {schema.collection!r} has"
+    written = write_reader(key.index.value, key.key, with_default=False)
+    reads = f"{written} reads a {what}, but the collection {schema.collection!r} has"
     if index in hiding:
-        read = _READ_BY.get(_Type.FLOAT if index == _Type.INTEGER else index, "").replace(")", ", default=…)").format(key.key)
+        read = write_reader(index.value, key.key)
         instead = f"read it by {read}, or, if it holds {what}s, replace it" if read else "replace it"
         yield f"{reads} {_a(index)} index on it, which hides {what}s from formulas: {instead} by a {key.index.value} index"
     elif (key.index, index) == (_Type.FLOAT, _Type.INTEGER) and not _answers_ranges(schema, key.key):

@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, TypeAlias
 from qdrant_client import models
 
 from .errors import Lint, warn
-from .expressions.inspect import payload_keys, walk
+from .expressions.inspect import payload_keys, walk, write_reader
 from .expressions.nodes import Affinity, Expression, When
 from .expressions.view import reader
 from .payload_schema import LEAST, list_leaves, read_payloads, type_of
@@ -58,24 +58,20 @@ _READ_AS: Final[dict[Kind, tuple[str, frozenset[str]]]] = {
     "category": ("takes whole numbers and texts", _TEXTS | {"integer"}),
 }
 """What is done with a value, and the types that it may have; `category` is what affinities and groups know."""
-_STORED: Final[dict[str, tuple[str, str, str]]] = {
-    "integer": ("whole numbers", "field({key!r}, default=…)", "a whole number, without quotes"),
-    "float": ("floats", "field({key!r}, default=…)", ""),
-    "day": ("date-times", "datetime_field({key!r}, default=…)", ""),
-    "datetime": ("date-times", "datetime_field({key!r}, default=…)", ""),
-    "geo": ("places", "geo_distance(…, {key!r}, default=…)", ""),
-    "bool": (
-        "true or false",
-        "when(models.FieldCondition(key={key!r}, match=models.MatchValue(value=True)))",
-        "true or false, without quotes",
-    ),
-    "keyword": ("text", "", "text, in quotes"),
-    "text": ("text", "", "text, in quotes"),
-    "uuid": ("UUIDs", "", "text, in quotes"),
-    "object": ("objects", "", ""),
-    "array": ("arrays within arrays", "", ""),
+_STORED: Final[dict[str, tuple[str, str]]] = {
+    "integer": ("whole numbers", "a whole number, without quotes"),
+    "float": ("floats", ""),
+    "day": ("date-times", ""),
+    "datetime": ("date-times", ""),
+    "geo": ("places", ""),
+    "bool": ("true or false", "true or false, without quotes"),
+    "keyword": ("text", "text, in quotes"),
+    "text": ("text", "text, in quotes"),
+    "uuid": ("UUIDs", "text, in quotes"),
+    "object": ("objects", ""),
+    "array": ("arrays within arrays", ""),
 }
-"""For each type of values: their name, the function that reads them in a formula, and what a condition has to match."""
+"""For each type of values: their name, and what a condition has to match."""
 _RANGES: Final = {"integer": "numbers", "float": "numbers", "day": "date-times", "datetime": "date-times"}
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _FORMULA: Final = "the formula"
@@ -257,7 +253,7 @@ def _confirm(suspects: Sequence[Reading], options: SearchOptions, target: Target
 def find_keys(target: Target, options: SearchOptions, *, beyond: bool = False) -> Flow[Mapping[str, tuple[str, ...]]]:
     """The payload's keys, with types, of random points within the fixed filter or `beyond` it, once they were looked at.
 
-    None where there are too few points, or they can't be had.
+    Empty where there are too few points, or they can't be had.
     """
     quirks = target.quirks
     if (known := quirks.key_types.get(beyond)) is not None:
@@ -408,18 +404,25 @@ def _of_another_type(reading: Reading, types: Sequence[str], remedy: str, target
 def name_reader(key: str, payload: Mapping[str, Any]) -> str:
     """The function that reads the one value that a point has at a key, with a default; "" where there is none."""
     values = list(reader(key)(payload) or ())
-    return _STORED[type_of(values[0])][1].format(key=key) if len(values) == 1 else ""
+    return _name_function(type_of(values[0]), key) if len(values) == 1 else ""
+
+
+def _name_function(there: str, key: str) -> str:
+    """What reads values of this type in a formula."""
+    if there == "bool":
+        return f"when(models.FieldCondition(key={key!r}, match=models.MatchValue(value=True)))"
+    return write_reader("datetime" if there == "day" else there, key)
 
 
 def _remedy(reading: Reading, there: str) -> str:
     """What to write instead, or to store."""
-    _, function, matched = _STORED[there]
+    _, matched = _STORED[there]
     if reading.kind == "category":
         return "store one of these there"
     if reading.kind not in _KINDS.values() and matched:
         return f"match {matched}"
-    if reading.whose == _FORMULA and reading.kind in _KINDS.values() and function:
-        return f"read it by {function.format(key=reading.key)}"
+    if reading.whose == _FORMULA and reading.kind in _KINDS.values() and (function := _name_function(there, reading.key)):
+        return f"read it by {function}"
     if there in _RANGES:
         return f"give a range of {_RANGES[there]}"
     return f"store {'ISO 8601 texts' if reading.kind == 'date-time' else reading.kind + 's'} there"

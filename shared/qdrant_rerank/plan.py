@@ -16,7 +16,7 @@ from .engine_errors import read_failure
 from .errors import Lint, PlanError, QdrantRerankError, QueryError, StrategyError, did_you_mean
 from .explain.plans import PlanDescription, Refusal, abbreviate
 from .explain.results import Explained
-from .expressions.inspect import payload_keys, walk
+from .expressions.inspect import payload_keys, walk, write_reader
 from .expressions.lowering import holds_datetime, holds_number, holds_place
 from .expressions.nodes import Expression, Raw
 from .expressions.view import path_problem
@@ -33,12 +33,8 @@ from .values import brief
 
 R = TypeVar("R")
 
-_NUMBER: Final = ("number", "field({key!r}, default=…)")
-_READ_AS: Final = {
-    models.PayloadSchemaType.DATETIME: ("date", "datetime_field({key!r}, default=…)"),
-    models.PayloadSchemaType.GEO: ("place", "geo_distance(…, {key!r}, default=…)"),
-}
-"""What a formula reads by a type of index, and how it is written with a default."""
+_READ_AS: Final = {models.PayloadSchemaType.DATETIME: "date", models.PayloadSchemaType.GEO: "place"}
+"""What a formula reads by a type of index; else numbers."""
 _PLAIN: Final = re.compile(r"[\w-]+")
 _UNGUARDED: Final = (
     "the formula sends a part as it is, {part}, which no guard protects: it has to be a finite number for every candidate"
@@ -416,15 +412,16 @@ class Plan:
         return models.Filter(must=[nothing]), models.Filter(must_not=[nothing, readable])
 
     def _says(self, key: str, without: Points, unreadable: Points) -> Iterator[str]:
-        what, write = _READ_AS.get(self._required_keys[key], _NUMBER)
+        kind = self._required_keys[key]
         said = f"the formula reads {key!r} without a default, but e.g. point"
-        remedy = f"give {write.format(key=key)}"
+        remedy = f"give {write_reader(kind.value, key)}"
         if without:
             yield f"{said} {without[0].id!r} of {self.target.schema.collection!r} has no such payload: {remedy}"
         elif unreadable:
             [point, *_] = unreadable
             if instead := name_reader(key, point.payload or {}):
                 remedy = f"read it by {instead}"
+            what = _READ_AS.get(kind, "number")
             yield f"{said} {point.id!r} of {self.target.schema.collection!r} doesn't hold one {what} there: {remedy}"
 
     @cached_property

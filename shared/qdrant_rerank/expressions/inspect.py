@@ -34,6 +34,17 @@ class PayloadKey:
     is_read: bool = True
 
 
+_READERS: Final = {"float": "field", "integer": "field", "datetime": "datetime_field", "geo": "geo_distance"}
+
+
+def write_reader(kind: str, key: str, *, with_default: bool = True) -> str:
+    """How a formula is written that reads a key's values, which are of this type of index; "" where no function reads them."""
+    if kind not in _READERS:
+        return ""
+    place, default = "…, " if kind == "geo" else "", ", default=…" if with_default else ""
+    return f"{_READERS[kind]}({place}{key!r}{default})"
+
+
 def walk(expression: Expression) -> Iterator[Expression]:
     """The expression and everything in it, outermost first."""
     waiting = [expression]
