@@ -31,7 +31,7 @@ from qdrant_rerank._internals import (
     name_arguments,
     narrow,
     pick_threshold,
-    show_as,
+    share_arguments,
     value_at,
 )
 
@@ -164,7 +164,7 @@ def search_tool(
     )
 
 
-@show_as(search_tool)
+@share_arguments(search_tool)
 async def asearch_tool(retriever: QdrantRerankRetriever, **settings: Any) -> QdrantSearchTool:
     """As `search_tool`, without blocking the event loop."""
     check_retriever(retriever, QdrantRerankRetriever)

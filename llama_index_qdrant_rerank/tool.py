@@ -28,7 +28,7 @@ from qdrant_rerank._internals import (
     name_arguments,
     narrow,
     pick_threshold,
-    show_as,
+    share_arguments,
 )
 
 from .retriever import QdrantRerankRetriever
@@ -168,7 +168,7 @@ def search_tool(
     return QdrantSearchTool(retriever, spec, name, description, runtime_filter, node_postprocessors)
 
 
-@show_as(search_tool)
+@share_arguments(search_tool)
 async def asearch_tool(retriever: QdrantRerankRetriever, **settings: Any) -> QdrantSearchTool:
     """As `search_tool`, without blocking the event loop."""
     check_retriever(retriever, QdrantRerankRetriever)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .adapters import KeepsExecutors, find_unknown
     from .agent_tools import BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall
     from .agent_tools import ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow
-    from .agent_tools import PickedFilters, aask_filters, ask_filters, cap_k, pick_filters, pick_threshold, show_as
+    from .agent_tools import PickedFilters, aask_filters, ask_filters, cap_k, pick_filters, pick_threshold
     from .capabilities import ABILITIES, Engine, engine_of
     from .clients import AsyncClientLike, Clients, client_options, close_on_error, find_delay, grpc_port_of
     from .coalescing import Coalescer, ThreadCoalescer, can_share, is_large
@@ -100,7 +100,7 @@ else:
             "find_unknown, KeepsExecutors",
             "agent_tools": "BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall, "
             "ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow, pick_filters, "
-            "pick_threshold, PickedFilters, aask_filters, ask_filters, cap_k, show_as",
+            "pick_threshold, PickedFilters, aask_filters, ask_filters, cap_k",
             "capabilities": "ABILITIES, Engine, engine_of",
             "clients": "AsyncClientLike, Clients, client_options, close_on_error, find_delay, grpc_port_of",
             "coalescing": "Coalescer, ThreadCoalescer, can_share, is_large",

@@ -9,16 +9,15 @@ retriever's own holds in every search.
 from __future__ import annotations
 
 import datetime as dt
-import inspect
 import json
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, Final, Literal, ParamSpec, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from qdrant_client import models
@@ -28,16 +27,13 @@ from .engine_errors import read_failure
 from .errors import ClientError, FormatError, Lint, PayloadError, PlanError, QueryError, StrategyError, did_you_mean, warn
 from .executor import AsyncExecutor, Executor
 from .payload_mistakes import FIXED, find_filter_mistakes, find_keys, find_meant
-from .payload_schema import PayloadSchema, PayloadType, apayload_schema, payload_schema
+from .payload_schema import PayloadSchema, PayloadType, ask_payload_schema
 from .query import SearchOptions, Target, both, not_a_filter
 from .request_parts import keys_in, restricts
-from .schema import Schema, aread_schema, read_schema
-from .steps import Flow, adrive, arun, drive, run
+from .schema import Schema, ask_schema
+from .steps import Calls, Flow, arun, arun_calls, run, run_calls
 from .strategies import Strategy
 from .values import is_finite, is_whole
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 ToolKeys: TypeAlias = Sequence[str] | Mapping[str, PayloadType | None]
 """Payload keys that the model may filter by; or key → type, where None has the type looked up."""
@@ -323,16 +319,6 @@ def narrow(call: ToolCall, runtime_filter: Callable[[], object] | None) -> model
     return both(only, call.filter)
 
 
-def show_as(twin: Callable[P, R]) -> Callable[[Callable[..., Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
-    """Give an async function the parameters of its sync twin: in editors, to type checkers and in `help()`."""
-
-    def show(function: Callable[..., Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-        function.__signature__ = inspect.signature(twin)  # type: ignore[attr-defined]
-        return function
-
-    return show
-
-
 def pick_filters(
     filters: ToolKeys,
     schema: PayloadSchema,
@@ -415,35 +401,34 @@ def ask_filters(
 
     `report` is called with mistakes in these filters: keys that no point has.
     """
-    reads = payload_schema, read_schema, run
-    return drive(_ask_filters(executor, executor.clients.sync, reads, filters, own, only_types, report), lambda call: call())
+    return run_calls(_ask_filters(executor, executor.clients.sync, run, filters, own, only_types, report))
 
 
 async def aask_filters(
     executor: AsyncExecutor, filters: ToolKeys, own: models.Filter | None = None, *, only_types: bool = False
 ) -> PickedFilters:
     """As `ask_filters`, without blocking the event loop."""
-    reads, open_client = (apayload_schema, aread_schema, arun), executor.clients.asynchronous
-    return await adrive(_ask_filters(executor, open_client, reads, filters, own, only_types, warn), lambda call: call())
+    return await arun_calls(_ask_filters(executor, executor.clients.asynchronous, arun, filters, own, only_types, warn))
 
 
 def _ask_filters(
     executor: Executor | AsyncExecutor,
     open_client: Callable[[], Any],
-    reads: tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]],
+    run_flow: Callable[..., Any],
     filters: ToolKeys,
     own: models.Filter | None,
     only_types: bool,
     report: Callable[[Lint], None],
-) -> Generator[Callable[[], Any], Any, PickedFilters]:
-    read_payload, read_collection, run_flow = reads
-    fixed, schema = executor.fixed_filter, PayloadSchema(executor.collection)
+) -> Calls[PickedFilters]:
+    fixed, schema, collection = executor.fixed_filter, PayloadSchema(executor.collection), None
     if filters:
-        schema = yield partial(read_payload, open_client(), schema.collection, filter=both(fixed, own))
+        collection = yield from ask_schema(open_client(), schema.collection)
+        schema = yield from ask_payload_schema(open_client(), collection, both(fixed, own))
     mistakes, anywhere = list[Lint](), dict[str, tuple[str, ...]]()
     if fixed is not None or own is not None:
         with suppress(Exception):  # the first search says what is wrong
-            collection = yield partial(read_collection, open_client(), schema.collection)
+            if collection is None:
+                collection = yield from ask_schema(open_client(), schema.collection)
             target = Target(collection, Capabilities((0, 0, 0), executor.clients.engine), executor.payload)
             mistakes, anywhere = yield partial(run_flow, _look_beyond(fixed, own, target), executor)
     for each in mistakes:

@@ -178,14 +178,19 @@ async def apayload_schema(client: AsyncQdrantClient, collection: str, *, filter:
 
 def _ask(client: Any, collection: str, filter: models.Filter | None) -> Calls[PayloadSchema]:
     schema = yield from ask_schema(client, collection)
+    return (yield from ask_payload_schema(client, schema, filter))
+
+
+def ask_payload_schema(client: Any, schema: Schema, filter: models.Filter | None) -> Calls[PayloadSchema]:
+    """The calls by which `payload_schema` looks at the points of a collection, with a client that is sync or async."""
     drawn = random_points(SAMPLED, True, filter, schema)
     sampled = {"query": drawn.query, "query_filter": drawn.filter, "limit": drawn.limit, "with_payload": True}
-    answer = yield partial(client.query_points, collection, **sampled)
+    answer = yield partial(client.query_points, schema.collection, **sampled)
     found = read_payloads(schema, [point.payload or {} for point in answer.points], drawn.limit or SAMPLED)
     counts: dict[str, list[ValueCount]] = {}
     for key in _countable(found):
         try:
-            answer = yield partial(client.facet, collection, key, facet_filter=filter, limit=LISTED + 1)
+            answer = yield partial(client.facet, schema.collection, key, facet_filter=filter, limit=LISTED + 1)
         except Exception:  # strict mode, or no right to: the sample has to do
             continue
         counts[key] = [ValueCount(hit.value, hit.count) for hit in answer.hits]
