@@ -759,10 +759,9 @@ class AsyncExecutor(_Base):
 
 def _look(strategy: Strategy, target: Target, options: SearchOptions) -> Flow[Target]:
     """`target`, with what only its points tell of it for this strategy."""
-    yield from ()
-    return (
-        (yield from strategy.look(target, options)) if isinstance(strategy, Strategy) else target
-    )  # plan_on refuses what isn't a strategy
+    if not isinstance(strategy, Strategy):  # which plan_on refuses
+        return target
+    return (yield from strategy.look(target, options))
 
 
 def _encode(name: str, encoder: Encoder, text: str) -> QueryVector:

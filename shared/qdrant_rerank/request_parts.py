@@ -146,10 +146,11 @@ def abilities_of(value: Any) -> Iterator[AbilityName]:
 
 def bad_paths(value: Any) -> Iterator[str]:
     """What is wrong with payload paths inside a request or a filter, or with conditions on them, each once."""
-    for path in dict.fromkeys(_paths(value)):
+    parts = list(models_within(value))
+    for path in dict.fromkeys(_paths(parts)):
         if problem := path_problem(path):
             yield problem
-    conditions = (each for each in models_within(value) if isinstance(each, models.FieldCondition))
+    conditions = (each for each in parts if isinstance(each, models.FieldCondition))
     for key in dict.fromkeys(each.key for each in conditions if _is_idle(each)):
         yield f"the condition on {key!r} asks nothing of it: give it match=, range= or another"
 
@@ -159,8 +160,8 @@ def _is_idle(condition: models.FieldCondition) -> bool:
     return all(asked is None for name, asked in condition if name != "key")
 
 
-def _paths(value: Any) -> Iterator[str]:
-    for one in models_within(value):
+def _paths(parts: Iterable[BaseModel]) -> Iterator[str]:
+    for one in parts:
         kind = type(one).__name__
         for attribute in _PATHS.get(kind, ()):
             yield getattr(one, attribute)
