@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from .stages.client_ranking import scores_by_candidate
     from .stages.fusion import DEFAULT_RRF_K, FusionMethod
     from .steps import AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, Step
-    from .steps import Vectors, adrive, arun, drive, run, run_calls, together, watch
+    from .steps import Calls, Vectors, adrive, arun, arun_calls, drive, run, run_calls, together, watch
     from .threads import AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, inherits
     from .threads import use_workers
     from .trained import FAR, MOVED, Reference, Trained, TrainedFeature, TrainedVector, by_chance, find_missing, has, instead
@@ -164,7 +164,7 @@ else:
             "stages.client_ranking": "scores_by_candidate",
             "stages.fusion": "DEFAULT_RRF_K, FusionMethod",
             "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, "
-            "Step, Vectors, adrive, arun, drive, run, run_calls, together, watch",
+            "Step, Vectors, Calls, adrive, arun, arun_calls, drive, run, run_calls, together, watch",
             "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, "
             "inherits, use_workers",
             "values": "Bar, as_table, brief, call, check_counts, clip_text, identify, in_batches, is_finite, is_number, "

@@ -43,7 +43,7 @@ from .strategies import PARAMS, Choice, make_plan, refuse_unread_params
 
 _TOKEN: Final = "QDRANT_RERANK_MCP_TOKEN"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_THIS_MACHINE: Final = ("127.0.0.1", "localhost", "[::1]")  # as in addresses
+_THIS_MACHINE: Final = tuple(f"[{each}]" if ":" in each else each for each in _LOOPBACK)  # as in addresses
 _PAGE_HERE: Final = rf"https?://(?:{'|'.join(map(re.escape, _THIS_MACHINE))})(?::\d+)?"
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#*,@]+")
 _LOG: Final = logging.getLogger(__name__)
@@ -241,10 +241,10 @@ class ServedCollection:
         query = Query(call.query, params=self.params)
         options = SearchOptions(limit=call.k, filter=call.filter, timeout=self.timeout)
         found = self.executor.answer(self.strategy, options, lambda plan: plan.answer(query, explanations))
-        hits = [self._hit(point) for point in found.points]
-        if explanations:
-            reasons = {str(reason.id): _write_reason(reason) for reason in found.reasons}
-            hits = [ToolHit(hit.id, hit.score, reasons[hit.id], {}) for hit in hits]
+        if not explanations:
+            return self.spec.answer(call, list(map(self._hit, found.points))), False
+        reasons = {reason.id: _write_reason(reason) for reason in found.reasons}
+        hits = [ToolHit(str(point.id), float(point.score), reasons[point.id], {}) for point in found.points]
         return self.spec.answer(call, hits), False
 
     def _hit(self, point: Any) -> ToolHit:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -22,6 +22,7 @@ from .. import AsyncExecutor, Retries, SearchOptions, StrategyError
 from .._internals import (
     BEYOND,
     DEADLINE,
+    Calls,
     Embed,
     Flow,
     Points,
@@ -29,15 +30,15 @@ from .._internals import (
     Scores,
     Search,
     Step,
-    adrive,
     arun,
+    arun_calls,
     check_counts,
-    drive,
     in_batches,
     list_few,
     notes_of,
     read_failure,
     run,
+    run_calls,
     tell_error,
     together,
     watch,
@@ -195,8 +196,6 @@ def check_some(done: Collection[object], failed: Mapping[str, str]) -> None:
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how many topics are done, and how many there are."""
 Answers: TypeAlias = "list[tuple[Topic, Answer | TopicFailure]]"
-Calls: TypeAlias = Generator[Callable[[], Any], Any, T]
-"""Yields each call that is to be made: `drive` makes it, `adrive` awaits what it returns; so both are written once."""
 
 
 class TopicFailure(Exception):
@@ -402,7 +401,7 @@ def collect(job: Collector) -> None:
     batches, concurrency = job.batches(), job.experiment.concurrency
 
     def answer(topics: Sequence[Topic]) -> Answers:
-        return drive(_answer(job, topics), lambda call: call())
+        return run_calls(_answer(job, topics))
 
     if concurrency == 1:
         for topics in batches:
@@ -427,7 +426,7 @@ async def acollect(job: Collector) -> None:
 
     async def work() -> None:
         for topics in batches:  # shared: each worker takes the next batch
-            job.keep(await adrive(_answer(job, topics), lambda call: call()))
+            job.keep(await arun_calls(_answer(job, topics)))
 
     workers = [asyncio.create_task(work()) for _ in range(job.experiment.concurrency)]
     try:

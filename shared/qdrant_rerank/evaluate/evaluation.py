@@ -12,10 +12,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from .. import AsyncExecutor, Executor, PlanError, QdrantRerankError, Retries, SearchOptions, StrategyError
-from .._internals import CandidateHit, ResultReason, adrive, as_table, drive, share_arguments
+from .._internals import Calls, CandidateHit, ResultReason, arun_calls, as_table, in_worker, run_calls, share_arguments
 from ..planning import Plan, Target, plan
 from ..stages import Stage
-from .asking import MEASURING, Calls, Collector, Experiment, Progress, acollect, collect
+from .asking import MEASURING, Collector, Experiment, Progress, acollect, collect
 from .data import SYNTHETIC_NOTE, Answer, Plain, Qrels, Run, Topics, Usage, frame
 from .files import RunFile
 from .statistics import DEFAULT_MEASURES, Interval, bootstrap_interval, per_topic
@@ -241,7 +241,7 @@ def evaluate(*args: Any, **options: Any) -> Evaluation:
         PlanError: the strategy doesn't fit the collection.
         MissingExtra: ir-measures or scipy isn't installed.
     """
-    return drive(_measure(EvaluateArguments(*args, **options), False), lambda call: call())
+    return run_calls(_measure(EvaluateArguments(*args, **options), False))
 
 
 @share_arguments(EvaluateArguments)
@@ -251,7 +251,7 @@ async def aevaluate(*args: Any, **options: Any) -> Evaluation:
     The arguments, the result and the errors are those of `evaluate`. What can't be awaited runs in a thread; `concurrency` is
     how many batches are asked at a time, in tasks; `progress` is called on the event loop. Cancelling it cancels the searches.
     """
-    return await adrive(_measure(EvaluateArguments(*args, **options), True), lambda call: call())
+    return await arun_calls(_measure(EvaluateArguments(*args, **options), True))
 
 
 def _measure(given: EvaluateArguments, awaits: bool) -> Calls[Evaluation]:
@@ -269,10 +269,13 @@ def _measure(given: EvaluateArguments, awaits: bool) -> Calls[Evaluation]:
         options = options or _fit_options(system, target, given.limit, experiment)
         options = prepare_options(strategy, options, given.doc_id)
         checked: Plan = yield partial(executor.plan, strategy, options)  # what doesn't fit is an error now, not of each topic
-        depends_on = partial(target.identify, checked.strategy.needs(), reads=strategy.model_use != "none")
+        identify = partial(target.identify, checked.strategy.needs(), reads=strategy.model_use != "none")
     else:
-        depends_on = partial(dict[str, str | None], {"the system": system.identity})
+        identify = partial(dict[str, str | None], {"the system": system.identity})
     options = options or SearchOptions(limit=given.limit or experiment.deepest)
+    depends_on: dict[str, str | None] = {}
+    if given.run_file is not None:
+        depends_on = yield partial(in_worker, identify) if awaits else identify  # it may read a model's folder
     with _start_job(system, experiment, options, given, awaits, depends_on) as job:
         yield partial(acollect if awaits else collect, job)
     why = _explain(system, experiment.asked, options) if isinstance(system, BoundStrategy) else None
@@ -296,14 +299,14 @@ def _start_job(
     options: SearchOptions,
     given: EvaluateArguments,
     awaits: bool,
-    depends_on: Callable[[], dict[str, str | None]],
+    depends_on: dict[str, str | None],
 ) -> Collector:
     """What is asked, with the answers that the run file has already."""
     job = Collector(system, experiment, options, given.doc_id, progress=given.progress, awaits=awaits)
     if given.run_file is not None:
         asked = repr(options) if isinstance(system, BoundStrategy) else f"limit={options.limit}"
         asked += f", doc_id={describe_doc_id(given.doc_id)!r}"
-        depends = depends_on() | identify_doc_id(given.doc_id)
+        depends = depends_on | identify_doc_id(given.doc_id)
         job.file = RunFile(given.run_file, system.description, system.name, asked, experiment.asked.fingerprint, depends)
         job.done |= job.file.done
     return job

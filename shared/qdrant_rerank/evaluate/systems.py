@@ -106,20 +106,23 @@ def _bind(strategy: Strategy, executor: Executor | AsyncExecutor, name: str, awa
 
 
 def _wrap_black_box(system: Any, name: str, awaits: bool) -> BlackBox:
-    if isinstance(system, TopicFunction):
-        described, ask = qualname_of(system.function), _prepare_function(system.function, awaits)
-        return BlackBox(name or described, described, ask, takes_topic=True, identity=name or identify(system.function))
     if isinstance(system, Executor | AsyncExecutor):
         raise StrategyError("an executor alone doesn't say how to search: pass a strategy, and the executor as executor=")
-    described = qualname_of(system)
+    takes_topic = isinstance(system, TopicFunction)
+    whose = system.function if takes_topic else system
+    ask = _prepare_function(whose, awaits) if takes_topic else _find_search(system, awaits)
+    described = qualname_of(whose)
+    return BlackBox(name or described, described, ask, takes_topic=takes_topic, identity=name or identify(whose))
+
+
+def _find_search(system: Any, awaits: bool) -> Callable[[Any], Any]:
+    """What finds results by text, to call or to await."""
     for method, amethod in (("invoke", "ainvoke"), ("retrieve", "aretrieve")):
         if callable(getattr(system, method, None)):
             later = getattr(system, amethod, None) if awaits else None
-            ask = later if callable(later) else _prepare_function(getattr(system, method), awaits)
-            return BlackBox(name or described, described, ask, identity=name or identify(system))
+            return later if callable(later) else _prepare_function(getattr(system, method), awaits)
     if callable(system):
-        ask = _prepare_function(system, awaits)
-        return BlackBox(name or described, described, ask, identity=name or identify(system))
+        return _prepare_function(system, awaits)
     raise StrategyError(
         f"can't evaluate a {type(system).__name__}: pass a strategy with executor=, a LangChain retriever (invoke), "
         "a LlamaIndex retriever (retrieve), or a function from text to results"

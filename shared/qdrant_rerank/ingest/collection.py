@@ -192,8 +192,8 @@ def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) ->
         raise PlanError(problems)
     schema = read_schema(client, collection)
     if schema.points:  # an empty one shows nothing yet
-        executor = Executor(client, collection, retries=INGEST)
-        for mistake in run(find_mistakes(strategy, SearchOptions(), executor.target()), executor):
+        target = Target(schema, Capabilities.of(client.info().version, engine_of(client)))
+        for mistake in run(find_mistakes(strategy, SearchOptions(), target), Executor(client, collection, retries=INGEST)):
             warn(mistake)
     refused = {} if demands_indexes(schema) else indexes_to_avoid(strategy)
     needed = {key: kind for key, kind in needed.items() if key not in refused}

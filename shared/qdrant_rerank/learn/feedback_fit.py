@@ -20,18 +20,19 @@ from .. import AsyncExecutor, Executor, Retries, SearchOptions, StrategyError
 from .._internals import (
     RECALL_READS,
     SEEDS,
+    Calls,
     Flow,
     Mode,
-    adrive,
     arun,
+    arun_calls,
     check_counts,
-    drive,
     hashes_of,
     in_worker,
     is_whole,
     list_few,
     normalise_text,
     run,
+    run_calls,
     share_arguments,
     tell_error,
 )
@@ -384,7 +385,7 @@ def fit_feedback(*args: Any, **options: Any) -> FeedbackFit:
         MissingExtra: scipy or ir-measures isn't installed.
         MeasurementError: Qdrant or the model failed, also when it was asked again.
     """
-    return drive(_fit(FeedbackTask(*args, **options), False), lambda call: call())
+    return run_calls(_fit(FeedbackTask(*args, **options), False))
 
 
 @share_arguments(FeedbackTask)
@@ -393,10 +394,10 @@ async def afit_feedback(*args: Any, **options: Any) -> FeedbackFit:
 
     The arguments and errors are those of `fit_feedback`; `progress` is called on the event loop.
     """
-    return await adrive(_fit(FeedbackTask(*args, **options), True), lambda call: call())
+    return await arun_calls(_fit(FeedbackTask(*args, **options), True))
 
 
-def _fit(task: FeedbackTask, awaits: bool) -> Generator[Callable[[], Any], Any, FeedbackFit]:
+def _fit(task: FeedbackTask, awaits: bool) -> Calls[FeedbackFit]:
     """The fit, which yields the calls to be made, or awaited: then what blocks runs in a thread."""
     check_fit_executor(task.executor, awaits)
     if task.concurrency is not None and not awaits:

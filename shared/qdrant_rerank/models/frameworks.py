@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from .._lazy import load_extra
 from ..errors import ScoringError, StrategyError
 from ..threads import in_worker, inherits
-from ..values import identify, is_finite, model_name
+from ..values import identify, is_finite, model_name, qualname_of
 from .base import CompressesDocuments, PostprocessesNodes, Reranker, check_scores
 from .llm_prompts import is_blank
 
@@ -255,7 +255,7 @@ def _name_of(reranker: Any) -> tuple[str, bool]:
     inner = (reranker, getattr(reranker, "model", None), getattr(reranker, "llm", None))
     model = next((name for part in inner if (name := model_name(part))), None)
     top_n = getattr(reranker, "top_n", None)
-    name = f"{kind.__module__}.{kind.__qualname__}" + (f"/{model}" if model else "") + (f":top_n={top_n}" if top_n else "")
+    name = qualname_of(kind) + (f"/{model}" if model else "") + (f":top_n={top_n}" if top_n else "")
     return name, model is not None or identify(reranker) is not None
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from .._lazy import load_extra
 from ..errors import ClientError, StrategyError
 from ..threads import inherits
-from ..values import is_finite, model_name
+from ..values import is_finite, model_name, qualname_of
 from .llm_prompts import Prompt
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ def llm_name(model: Any) -> str:
         return llm_name(bound) + (_temperature(kwargs.get("temperature")) if isinstance(kwargs, Mapping) else "")
     if inspect.isroutine(model):
         known = not inspect.ismethod(model) and "<" not in model.__qualname__
-        return f"{model.__module__}.{model.__qualname__}" + ("" if known else _random_ending())
+        return qualname_of(model) + ("" if known else _random_ending())
     name = model_name(model)
     of_framework = hasattr(model, "invoke") or hasattr(model, "chat")
     ending = f"/{name}" if name else "" if of_framework else _random_ending()
