@@ -297,7 +297,7 @@ def identify(value: object) -> str | None:
     if isinstance(value, partial):
         parts = [identify(value.func), *map(_identify_setting, [*value.args, *value.keywords.items()])]
         return _call("partial", parts)
-    if inspect.ismethod(value):
+    if inspect.ismethod(value) or (inspect.isbuiltin(value) and not inspect.ismodule(value.__self__)):
         owner = identify(value.__self__)
         return owner and f"{owner}.{value.__name__}"
     if is_dataclass(value) and not isinstance(value, type):
@@ -309,6 +309,11 @@ def identify(value: object) -> str | None:
 
 
 def _identify_dataclass(value: Any) -> str | None:
+    name = qualname_of(value)
+    if "<" in name:  # made in a function, whose variables nobody sees
+        return None
+    if type(value).__module__.partition(".")[0].endswith("qdrant_rerank"):
+        name = type(value).__qualname__.lstrip("_")
     left_out = _FASTER_OR_SLOWER | ({"model"} if getattr(value, "is_own", False) else set())
     parts = list[str | None]()
     for each in fields(value):
@@ -316,7 +321,7 @@ def _identify_dataclass(value: Any) -> str | None:
             found = getattr(value, each.name)
             known = folder_digest(found) if each.name == "path" and found is not None else _identify_setting(found)
             parts.append(known and f"{each.name}={known}")
-    return _call(type(value).__qualname__.lstrip("_"), parts)
+    return _call(name, parts)
 
 
 def _identify_object(value: object, name: str) -> str | None:
@@ -336,7 +341,8 @@ def _identify_setting(value: Any) -> str | None:
         return known
     text = repr(value)  # without an address, as the same model has another in the next process, and more than `<Model>`
     vague = callable(value) or " at 0x" in text or (text.startswith("<") and not isinstance(value, Enum))
-    return None if vague else text
+    is_abridged = "..." in text and not isinstance(value, str)  # as of large arrays
+    return None if vague or is_abridged else text
 
 
 def _call(name: str, parts: Sequence[str | None]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -131,6 +132,32 @@ def test_an_object_that_holds_nothing_is_known_by_its_type_and_what_a_function_h
     assert identify(partial(embed_with, Colour.RED)) == f"partial(tests.models.test_own_models.embed_with, {Colour.RED!r})"
     assert identify(partial(embed_with, object())) is None
     assert identify(partial(embed_with, text=b"a")) == "partial(tests.models.test_own_models.embed_with, ('text', b'a'))"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An encoder of somebody's own that says all of itself in its fields."""
+
+    bias: float = 0.0
+
+    def __call__(self, text: str) -> list[float]:
+        return [self.bias]
+
+
+def test_a_dataclass_is_known_by_its_module_too_and_not_at_all_where_a_function_made_it() -> None:
+    @dataclass(frozen=True)
+    class Inner(Settled):
+        pass
+
+    assert identify(Settled(2.0)) == "tests.models.test_own_models.Settled(bias=2.0)"
+    assert identify(Inner(2.0)) is None
+
+
+def test_what_a_built_in_method_is_bound_to_and_what_a_long_array_holds_is_not_known() -> None:
+    assert identify({"a": [1.0]}.get) is None
+    assert identify(len) == "builtins.len"
+    assert identify(partial(embed_with, np.zeros(5000))) is None
+    assert identify(partial(embed_with, "Represent this: ...")) is not None
 
 
 def test_llama_indexs_models_are_told_apart() -> None:
