@@ -28,7 +28,7 @@ It reads these variables of the environment:
 No key is ever shown. Results go to standard output; messages, warnings and progress to standard error.
 
 Exit codes: 0 for success, 2 for an error that you can mend, 3 where something was measured and is not as good as it should be,
-1 for any other error.
+130, 143 and 129 for a command that an interruption, SIGTERM or SIGHUP ended, 1 for any other error.
 """
 
 

@@ -180,8 +180,8 @@ class TrainedVector:
 class Trained:
     """What a formula was trained on: plans compare it with the collection, and with a sample of its points.
 
-    A plan refuses a collection of which no point has a payload key that the formula reads, one that compares vectors by
-    another distance, and another embedding model; it warns where values have moved.
+    A plan refuses a collection of which no point has a payload key that the formula reads, one whose vectors have
+    another size or distance, and another embedding model; it warns where values have moved.
 
     Attributes:
         features: those that read the payload alone, with their distributions.

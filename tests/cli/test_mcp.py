@@ -22,7 +22,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Executor, Formula, Nearest, Strategy, field, score
+from qdrant_rerank import Executor, Formula, Nearest, Strategy, field, save, score
 from qdrant_rerank._internals import ToolSpec, pick_filters
 from qdrant_rerank.cli._internals import HttpGuard, ServedCollection
 from qdrant_rerank.planning import payload_schema
@@ -371,6 +371,15 @@ async def test_a_key_may_be_given_its_type(many: Path) -> None:
     properties = search.input_schema["properties"]
     assert list(properties) == ["query", "k", "town", "min_rare", "max_rare", "title", "min_seen", "max_seen"]
     assert set(properties["town"]["anyOf"][0]["items"]["enum"]) == {"Lunasca", "Montefosco", "Orvena"}
+
+
+async def test_a_client_may_ask_for_as_many_results_as_the_strategy_can_give(many: Path, tmp_path: Path) -> None:
+    save(Formula(score()).over(Nearest("dense", limit=5)), tmp_path / "few.json")
+    arguments = [*COMMAND, "--path", str(many / "db"), "--strategy", str(tmp_path / "few.json"), "-k", "3", "--max-k", "10"]
+    async with Client(StdioServerParameters(command=sys.executable, args=arguments)) as client:
+        [search, *_] = (await client.list_tools()).tools
+        assert search.input_schema["properties"]["k"]["anyOf"][0]["maximum"] == 5
+        assert "5 documents were found" in text(await client.call_tool("search", {"query": "night train", "k": 9}))
 
 
 def test_a_model_of_another_size_than_the_vectors_is_refused_before_it_serves(tmp_path: Path) -> None:

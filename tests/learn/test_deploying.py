@@ -133,13 +133,18 @@ def test_another_embedding_model_than_that_of_the_training_is_refused(tmp_path: 
         embedded_by(other, "minilm:2").plan(with_client)
 
 
-@pytest.mark.filterwarnings("ignore:the collection 'far' is empty:qdrant_rerank.PlanWarning")
-def test_another_distance_than_that_of_the_training_is_refused(ranker: LearnedRanker, file: Path, other: Executor) -> None:
+@pytest.mark.filterwarnings("ignore:the collection '(far|wide)' is empty:qdrant_rerank.PlanWarning")
+def test_another_distance_or_size_than_that_of_the_training_is_refused(
+    ranker: LearnedRanker, file: Path, other: Executor
+) -> None:
     client = other.clients.sync()
     there = client.get_collection("films").config.params
     assert isinstance(there.vectors, dict)
-    vectors = {**there.vectors, "dense": there.vectors["dense"].model_copy(update={"distance": models.Distance.EUCLID})}
-    client.create_collection("far", vectors_config=vectors, sparse_vectors_config=there.sparse_vectors)
+    for name, other_params in (("far", {"distance": models.Distance.EUCLID}), ("wide", {"size": 9})):
+        vectors = {**there.vectors, "dense": there.vectors["dense"].model_copy(update=other_params)}
+        client.create_collection(name, vectors_config=vectors, sparse_vectors_config=there.sparse_vectors)
+    with refused(PlanError, "with the size 8 for the vector 'dense', and here it is 9"):
+        Executor(client, "wide").plan(load(file))
     with refused(PlanError, "with the distance 'Cosine' for the vector 'dense', and here it is 'Euclid'", "uncheck()"):
         Executor(client, "far").plan(load(file))
     [_, bm25] = CANDIDATES

@@ -35,7 +35,13 @@ from .data import Qrels, Ranked, Topic
 
 @dataclass(frozen=True)
 class BoundStrategy:
-    """A strategy, the executor it runs on, and what tables call it (the strategy's repr if empty)."""
+    """A strategy with the executor that it runs on, to measure under a name of its own.
+
+    Attributes:
+        strategy: what is measured.
+        executor: on the collection; an `AsyncExecutor` in `aevaluate`.
+        name: what tables call it; the strategy's repr if empty.
+    """
 
     strategy: Strategy
     executor: Executor | AsyncExecutor

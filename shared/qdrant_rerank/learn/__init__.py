@@ -9,7 +9,7 @@ Needs the extra `[learn]` for fitting, which is loaded when it is used; `from_mo
 
 from __future__ import annotations
 
-from .._internals import MAX_BYTES, MAX_CONDITIONS, Trained
+from .._internals import MAX_BYTES, MAX_CONDITIONS, Trained, TrainedVector
 from .calibration import OperatingPoint
 from .clicks import Clicks, read_clicks
 from .drift import Drift, FeatureDrift, check_fields, drift
@@ -44,6 +44,7 @@ __all__ = [
     "Negatives",
     "OperatingPoint",
     "Trained",
+    "TrainedVector",
     "Training",
     "afit_feedback",
     "calibrate_scores",
